@@ -1,0 +1,1 @@
+"""What Prefect is told, and how it is kept running."""

@@ -1,0 +1,1 @@
+"""Scheduled backup and granular restore for mail servers, independent of any scheduler."""

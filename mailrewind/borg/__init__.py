@@ -1,0 +1,1 @@
+"""Drive borg: write through its executable, read what it keeps."""

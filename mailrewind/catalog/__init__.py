@@ -1,0 +1,1 @@
+"""Which message was where, from when to when."""

@@ -1,0 +1,1 @@
+"""File formats, without I/O of their own."""

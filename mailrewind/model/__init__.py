@@ -1,0 +1,1 @@
+"""Nouns: immutable values, and pure functions over them; standard library only."""

@@ -1,0 +1,55 @@
+"""Restore points: the archives that one backup run made, seen as a moment to return to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+_STAMP = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class PointStatus(StrEnum):
+    """The life of a restore point."""
+
+    MAKING = "making"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePoint:
+    """One restore point.
+
+    Attributes:
+        name: "<system>-<UTC time>", unique; archives are named "<name>-<part>".
+        system: The system's name in the configuration.
+        taken_at: When the run began to read the mail, aware, UTC, whole seconds.
+        status: Only a complete point can be restored from.
+        parts: Names of its archives without ``name`` and dash, in the order they were made;
+            where two hold the same path, the later one is right.
+        repository: The repository's name in the configuration.
+    """
+
+    name: str
+    system: str
+    taken_at: datetime
+    status: PointStatus
+    parts: tuple[str, ...]
+    repository: str
+
+    @property
+    def archives(self) -> tuple[str, ...]:
+        """Full names of its archives, in the order they were made."""
+        return tuple(f"{self.name}-{part}" for part in self.parts)
+
+
+def point_name(system: str, taken_at: datetime) -> str:
+    """Name a restore point, such as "office-2026-11-12T12:14:00Z"."""
+    return f"{system}-{taken_at.astimezone(UTC).strftime(_STAMP)}"
+
+
+def newest(points: Iterable[RestorePoint]) -> RestorePoint | None:
+    """Return the newest complete point, or None."""
+    complete = [point for point in points if point.status is PointStatus.COMPLETE]
+    return max(complete, key=lambda point: point.taken_at, default=None)

@@ -1,0 +1,488 @@
+"""What the domain asks of the outside world.
+
+Words: a MAILBOX is named by its address. A FOLDER is a path below the mailbox with "/" between
+levels, in Unicode; the inbox is "INBOX". A GUID is the mail system's own name for a message; it
+survives moves and flag changes. A PATH is where a file lies below "/", without a leading "/", on
+the mail system and in an archive alike.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from mailrewind.model.mail import Delivery, Headers, Message, Quota
+from mailrewind.model.points import PointStatus, RestorePoint
+from mailrewind.model.reports import ArchiveStatistics, BackupReport, Finding, IndexChanges
+from mailrewind.model.restores import Added, RestorePlan, RestoreReport, Then
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedFile:
+    """One item of an archive's listing.
+
+    Attributes:
+        path: Without a leading "/"; bytes that are not UTF-8 come as surrogate escapes.
+        kind: borg's type letter: "-" file, "d" directory, "l" symbolic link, ...
+        size_bytes: Of a regular file.
+        modified: mtime, aware, UTC, microseconds.
+    """
+
+    path: str
+    kind: str
+    size_bytes: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """The readable view of a system during a backup.
+
+    Attributes:
+        roots: Absolute directories to archive.
+        excludes: borg patterns (with their style prefix) of what is left out.
+    """
+
+    roots: tuple[Path, ...]
+    excludes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far something that lasts has come.
+
+    Attributes:
+        done: In ``unit``.
+        total: In ``unit``; None while unknown.
+        unit: "bytes", "files" or "messages".
+        text: What is being done, in a few words.
+    """
+
+    done: int
+    total: int | None
+    unit: str
+    text: str
+
+
+Report = Callable[[Progress], None]
+Fetch = Callable[[Sequence[str]], Iterator[tuple[str, bytes]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Evidence of who does something, to tell a living process from a dead one.
+
+    Attributes:
+        host: Name of the machine.
+        pid: Process id there.
+        boot_id: Kernel's boot id, so that a pid of before a restart means nothing.
+        started: Start time in clock ticks since boot, so that a reused pid means nothing.
+    """
+
+    host: str
+    pid: int
+    boot_id: str
+    started: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who holds the right to restore into a mailbox.
+
+    Attributes:
+        system: Name of the system.
+        mailbox: Address.
+        holder: In words, such as "plan 3f9a1c20 by cli:root".
+        since: UTC.
+        process: Who.
+    """
+
+    system: str
+    mailbox: str
+    holder: str
+    since: datetime
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """One deed.
+
+    Attributes:
+        at: UTC.
+        who: Such as "cli:root" or "prefect".
+        action: Such as "restore", "undo", "retain".
+        system: Name of the system.
+        mailbox: Address, or "".
+        text: Numbers and the reason; never a subject or a body.
+    """
+
+    at: datetime
+    who: str
+    action: str
+    system: str
+    mailbox: str
+    text: str
+
+
+class MailSystem(Protocol):
+    """A mail installation: what to archive, how to read an archive, how to bring messages back.
+
+    Contract, checked for every adapter by ``tests/conformance/test_mail_systems.py``:
+        * A message that was delivered reads back: same bytes (or same after line ends where the
+          system re-saves), flags, keywords, INTERNALDATE, folder and GUID.
+        * ``deliver`` creates missing folders and never changes a message that is already there.
+        * ``messages`` may run while users work: what vanishes meanwhile is left out.
+        * ``survey`` may run while users work and names every message that is there all the time.
+    """
+
+    name: str
+
+    def capture(self) -> AbstractContextManager[Capture]:
+        """Hold the view open that borg reads.
+
+        Raises:
+            SourceMissing: A root does not exist.
+            SourceUnreadable: A root may not be read.
+        """
+        ...
+
+    def survey(self) -> Mapping[str, str]:
+        """Map each message's stable key to its path now; flags may rename, the key stays."""
+        ...
+
+    def key_of(self, path: str) -> str | None:
+        """Return the stable key of a message's path, or None if the path is no message."""
+        ...
+
+    def companions(self, since: datetime) -> Sequence[str]:
+        """Return paths of the files that give messages their meaning, changed since a moment."""
+        ...
+
+    def interpret(self, files: Iterable[ArchivedFile], fetch: Fetch) -> Iterator[Message]:
+        """Read an archive's listing as messages.
+
+        Args:
+            files: The listing, in any order.
+            fetch: Gives the content of archived files, in any order.
+        """
+        ...
+
+    def folders_in(self, files: Iterable[ArchivedFile]) -> Iterator[tuple[str, str]]:
+        """Yield (mailbox, folder) of every folder in a listing, empty ones too."""
+        ...
+
+    def mailboxes(self) -> Sequence[str]:
+        """Return the addresses of all living mailboxes, sorted."""
+        ...
+
+    def messages(self, mailbox: str) -> Sequence[Message]:
+        """Return every message of a living mailbox, in all folders.
+
+        Raises:
+            MailboxNotFound: The system has no such mailbox.
+        """
+        ...
+
+    def content(self, message: Message) -> bytes:
+        """Return the content of a living message, as the archive would hold it.
+
+        Raises:
+            MailSystemError: It is gone or cannot be read.
+        """
+        ...
+
+    def quota(self, mailbox: str) -> Quota | None:
+        """Return how full the mailbox is, None where the system has no quota."""
+        ...
+
+    def free_bytes(self, mailbox: str) -> int:
+        """Return the free space where the mailbox lies."""
+        ...
+
+    def deliver(
+        self, mailbox: str, deliveries: Iterable[Delivery], *, over_quota: bool = False
+    ) -> Sequence[Finding]:
+        """Add messages to their folders, keeping GUID, flags, keywords and INTERNALDATE.
+
+        Consumes ``deliveries`` once, holding one content in memory at a time.
+
+        Args:
+            mailbox: Address of a living mailbox.
+            deliveries: What to add.
+            over_quota: Add even if the quota would be exceeded.
+
+        Returns:
+            What the reader of the report should know; the caller verifies by reading back.
+
+        Raises:
+            MailboxNotFound: The system has no such mailbox.
+            DeliveryFailed: Nothing, or not all, was added.
+        """
+        ...
+
+    def remove(self, mailbox: str, added: Iterable[Added]) -> Sequence[Finding]:
+        """Take out messages that a restore added, as far as they still have folder and flags.
+
+        The flag "\\\\Seen" and "\\\\Recent" may differ. One finding per message left alone.
+        """
+        ...
+
+
+class Archives(Protocol):
+    """One repository of archives.
+
+    Contract, checked by ``tests/conformance/test_archives.py``: what was written reads back byte
+    for byte; an archive exists wholly or not at all.
+    """
+
+    def prepare(self) -> None:
+        """Create the repository if there is none yet; leave an existing one as it is."""
+        ...
+
+    def create(
+        self, archive: str, capture: Capture, *, report: Report | None = None
+    ) -> tuple[ArchiveStatistics, Sequence[Finding]]:
+        """Archive what a capture shows; findings name files that changed or vanished.
+
+        Raises:
+            ArchiveExists: Done already; a retry may take it as it is.
+            RepositoryError: Any other kind, by borg's message id.
+        """
+        ...
+
+    def create_from_paths(
+        self, archive: str, paths: Iterable[str]
+    ) -> tuple[ArchiveStatistics, Sequence[Finding]]:
+        """Archive exactly these paths; a path that has vanished is a finding."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """Return the names of all archives, oldest first, without borg's checkpoints."""
+        ...
+
+    def files(self, archive: str) -> Iterator[ArchivedFile]:
+        """List an archive.
+
+        Raises:
+            ArchiveMissing: The repository holds no archive of this name.
+        """
+        ...
+
+    def read(self, archive: str, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield (path, content) of regular files, in the archive's order.
+
+        A path that the archive does not hold is left out: the caller compares.
+        """
+        ...
+
+    def delete(self, archives: Sequence[str]) -> None:
+        """Delete archives by name; a name that is gone already is no error."""
+        ...
+
+    def compact(self) -> None:
+        """Give the space of deleted archives back."""
+        ...
+
+
+class Catalog(Protocol):
+    """Which message was in which folder of which mailbox of one system, from when to when.
+
+    Moments are those of restore points, whole seconds, UTC. Everything here is derived from the
+    archives. Contract: recording the same point twice changes nothing.
+    """
+
+    def recorded(self) -> datetime | None:
+        """Return the moment of the newest recorded point, or None."""
+        ...
+
+    def unknown(self, messages: Iterable[Message]) -> Sequence[Message]:
+        """Return those whose GUID the catalogue has not met in their mailbox, one per GUID."""
+        ...
+
+    def record(
+        self,
+        at: datetime,
+        messages: Iterable[Message],
+        folders: Iterable[tuple[str, str]],
+        headers: Mapping[tuple[str, str], Headers],
+    ) -> IndexChanges:
+        """Record everything that a restore point holds, in one transaction.
+
+        Args:
+            at: The point's moment; must be newer than every recorded one.
+            messages: All of them.
+            folders: (mailbox, folder) of all folders, empty ones included.
+            headers: By (mailbox, GUID), for what ``unknown`` returned.
+
+        Raises:
+            RecordsBusy: Another process is writing.
+            RecordsFull: The disk is full; nothing was recorded.
+        """
+        ...
+
+    def forget(self, kept: Sequence[datetime]) -> int:
+        """Drop messages that none of the kept points holds; return how many went."""
+        ...
+
+    def mailboxes(self, at: datetime) -> Sequence[tuple[str, int, int]]:
+        """Return (address, messages, bytes) as of a point, sorted by address."""
+        ...
+
+    def folders(self, mailbox: str, at: datetime) -> Sequence[tuple[str, int, int, int]]:
+        """Return (path, messages, unseen, bytes) as of a point, INBOX first, then sorted.
+
+        Raises:
+            MailboxNotFound: The mailbox did not exist at that point.
+        """
+        ...
+
+    def messages(self, mailbox: str, at: datetime) -> Sequence[Then]:
+        """Return every message of a mailbox as of a point, in all folders.
+
+        Raises:
+            MailboxNotFound: The mailbox did not exist at that point.
+        """
+        ...
+
+    def page(
+        self,
+        mailbox: str,
+        folder: str,
+        at: datetime,
+        *,
+        after: tuple[int, int] | None = None,
+        limit: int = 50,
+    ) -> Sequence[tuple[Then, Headers, tuple[int, int]]]:
+        """Return one page of a folder's list, newest first, with each row's cursor.
+
+        Raises:
+            MailboxNotFound: The mailbox did not exist at that point.
+            FolderNotFound: The folder did not exist at that point.
+        """
+        ...
+
+
+class State(Protocol):
+    """What must survive: restore points, plans, reports, undo, leases, audit, alarms.
+
+    One database for all systems. Every method is one transaction and raises RecordsBusy,
+    RecordsFull or RecordsUnreadable.
+    """
+
+    def begin_point(self, point: RestorePoint, process: Process) -> None:
+        """Write the row of a point that is being made.
+
+        Raises:
+            BackupRunning: A living process is making a point of this system; names it.
+        """
+        ...
+
+    def add_part(self, point: str, part: str) -> None:
+        """Note that one archive of a point stands; noting it twice is no error."""
+        ...
+
+    def end_point(self, point: str, status: PointStatus, at: datetime) -> None:
+        """Move a point on to ``complete``, ``failed`` or ``removed``."""
+        ...
+
+    def points(
+        self, system: str, statuses: Iterable[PointStatus] = (PointStatus.COMPLETE,)
+    ) -> Sequence[RestorePoint]:
+        """Return the points of a system in any of these statuses, oldest first."""
+        ...
+
+    def dead_points(self, system: str) -> Sequence[RestorePoint]:
+        """Return points still ``making`` whose process is gone, and failed ones with archives."""
+        ...
+
+    def save_backup_report(self, report: BackupReport) -> None:
+        """Keep the report of a backup run; the later of two for one point wins."""
+        ...
+
+    def backup_reports(self, system: str, *, limit: int = 20) -> Sequence[BackupReport]:
+        """Return the newest reports of a system, newest first."""
+        ...
+
+    def save_plan(self, plan: RestorePlan) -> None:
+        """Keep a plan under its id."""
+        ...
+
+    def plan(self, plan_id: str) -> RestorePlan:
+        """Return a kept plan.
+
+        Raises:
+            PlanNotFound: No plan has this id.
+        """
+        ...
+
+    def save_restore_report(self, report: RestoreReport) -> None:
+        """Keep what a restore did, with what undo needs; the later of two for one id wins."""
+        ...
+
+    def restore_report(self, report_id: str) -> RestoreReport:
+        """Return the report of one restore.
+
+        Raises:
+            NothingToUndo: No restore has this id.
+        """
+        ...
+
+    def restore_reports(self, *, limit: int = 20) -> Sequence[RestoreReport]:
+        """Return the newest restore reports of all systems, newest first."""
+        ...
+
+    def lease(
+        self, system: str, mailbox: str, holder: str, *, wait: timedelta = timedelta(0)
+    ) -> AbstractContextManager[None]:
+        """Hold the only right to restore into a mailbox.
+
+        A lease whose process is dead (same host: pid, boot id and start time; other hosts: not
+        renewed for an hour) is taken over.
+
+        Raises:
+            LeaseHeld: After ``wait``; the message names holder, host, pid and since when.
+        """
+        ...
+
+    def leases(self) -> Sequence[Lease]:
+        """Return all leases that are held now."""
+        ...
+
+    def running_backups(self) -> Sequence[tuple[RestorePoint, Process]]:
+        """Return the points being made, with the process that makes each."""
+        ...
+
+    def audit(self, line: AuditLine) -> None:
+        """Append one line."""
+        ...
+
+    def audit_lines(self, *, limit: int = 50) -> Sequence[AuditLine]:
+        """Return the newest lines, newest first."""
+        ...
+
+    def raise_alarm(self, key: str, text: str, at: datetime) -> bool:
+        """Note an alarm; True when it is new, so that it is told once."""
+        ...
+
+    def end_alarm(self, key: str) -> bool:
+        """Forget an alarm; True when there was one."""
+        ...
+
+    def alarms(self) -> Mapping[str, tuple[str, datetime]]:
+        """Return (text, since) of the alarms that have not ended, by key."""
+        ...
+
+
+class Notifier(Protocol):
+    """A way to tell the operators."""
+
+    def tell(self, subject: str, text: str) -> None:
+        """Send one message to everybody configured.
+
+        Raises:
+            NotificationFailed: Nobody could be told.
+        """
+        ...

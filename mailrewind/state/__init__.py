@@ -1,0 +1,1 @@
+"""What must survive: points, plans, reports, undo, leases, audit."""
