@@ -224,9 +224,9 @@ class MailSystem(Protocol):
         ...
 
     def remove(self, mailbox: str, added: Iterable[Added]) -> Sequence[Finding]:
-        """Take out messages that a restore added, as far as they still have folder and flags.
+        r"""Take out messages that a restore added, as far as they still have folder and flags.
 
-        The flag "\\\\Seen" and "\\\\Recent" may differ. One finding per message left alone.
+        The flag "\\Seen" and "\\Recent" may differ. One finding per message left alone.
         """
         ...
 

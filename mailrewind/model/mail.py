@@ -9,13 +9,13 @@ TRASH_AND_JUNK = frozenset({"trash", "deleted items", "deleted messages", "junk"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message in one folder of one mailbox, without its content.
+    r"""One message in one folder of one mailbox, without its content.
 
     Attributes:
         mailbox: Address of the mailbox, such as "ada@example.org".
         folder: Path with "/" between levels, in Unicode; the inbox is "INBOX".
         guid: What the mail system calls this message; it survives moves and flag changes.
-        flags: IMAP system flags with their backslash, such as "\\\\Seen", and keywords without.
+        flags: IMAP system flags with their backslash, such as "\\Seen", and keywords without.
         received: INTERNALDATE, aware, UTC, as exact as the mail system keeps it.
         size_bytes: Size of the content as stored.
         path: Where the content lies: below "/" in an archive or on the mail system, no leading "/".
