@@ -11,6 +11,7 @@
   + MailSystemError                        10
     x MailboxNotFound
     x FolderNotFound
+    x MessageNotFound
     x SourceMissing
     x SourceUnreadable
     x MailServerUnreachable                retryable
@@ -145,6 +146,12 @@ class FolderNotFound(MailSystemError):
     """The mailbox has no such folder at that moment."""
 
     default_advice = "See `mailrewind folders SYSTEM MAILBOX` for the paths."
+
+
+class MessageNotFound(MailSystemError):
+    """The mailbox has no message of this number at that moment."""
+
+    default_advice = "See `mailrewind messages SYSTEM MAILBOX FOLDER` for the numbers."
 
 
 class SourceMissing(MailSystemError):

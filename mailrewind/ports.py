@@ -56,7 +56,7 @@ class Progress:
     Attributes:
         done: In ``unit``.
         total: In ``unit``; None while unknown.
-        unit: "bytes", "files" or "messages".
+        unit: "bytes", "files", "messages" or "points".
         text: What is being done, in a few words.
     """
 
@@ -404,6 +404,14 @@ class State(Protocol):
 
     def backup_reports(self, system: str, *, limit: int = 20) -> Sequence[BackupReport]:
         """Return the newest reports of a system, newest first."""
+        ...
+
+    def backup_report(self, point: str) -> BackupReport:
+        """Return the report of one backup run.
+
+        Raises:
+            RestorePointNotFound: There is none of this point.
+        """
         ...
 
     def save_plan(self, plan: RestorePlan) -> None:

@@ -85,3 +85,20 @@ class BackupReport:
     def added_bytes(self) -> int:
         """New bytes in the repository."""
         return sum(archive.added_bytes for archive in self.archives)
+
+
+@dataclass(frozen=True, slots=True)
+class RetainReport:
+    """What one run of retention did.
+
+    Attributes:
+        system: Name of the system.
+        at: When it had ended, UTC.
+        removed: Names of the restore points that went.
+        kept: How many stay.
+    """
+
+    system: str
+    at: datetime
+    removed: tuple[str, ...]
+    kept: int

@@ -1,0 +1,294 @@
+"""The hourly backup: archive what is there, index it, report it."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from mailrewind.errors import ArchiveExists, CaptureIncomplete, MailrewindError
+from mailrewind.formats.rfc5322 import read_headers
+from mailrewind.model.mail import Headers, Message
+from mailrewind.model.points import PointStatus, RestorePoint, point_name
+from mailrewind.model.reports import ArchiveStatistics, BackupReport, Finding
+from mailrewind.ports import Progress, Report, State
+from mailrewind.ports import Process as RunningProcess
+from mailrewind.services.connected import Connect, ConnectedSystem
+from mailrewind.services.contents import contents, files_of
+
+logger = logging.getLogger(__name__)
+
+_MAIL = "mail"
+_LATE_PASSES = 5
+
+
+class BackUp:
+    """Make restore points.
+
+    The three steps may run in one process or be tried again one by one: an archive that stands is
+    not made again, and indexing catches up with every point that is not in the catalogue yet.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        state: State,
+        *,
+        process: RunningProcess,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._connect = connect
+        self._state = state
+        self._process = process
+        self._clock = clock
+
+    def run(self, system: str, *, initiator: str, report: Report | None = None) -> BackupReport:
+        """Make one restore point of a system and index it.
+
+        Raises:
+            MailrewindError: Whatever the three steps raise.
+        """
+        point = self.archive(system, initiator=initiator, report=report)
+        self.index(point, report=report)
+        return self.report(point)
+
+    def archive(self, system: str, *, initiator: str, report: Report | None = None) -> str:
+        """Archive a system and return the name of the restore point.
+
+        Args:
+            system: Name of the system.
+            initiator: Who asked, for the log.
+            report: Told how far it has come.
+
+        Raises:
+            UnknownSystem: No such system is configured.
+            BackupRunning: A living process is backing it up.
+            SourceMissing, SourceUnreadable: The mail is not where it should be.
+            CaptureIncomplete: Messages kept being renamed under borg.
+            RepositoryError: As borg says.
+        """
+        connected = self._connect(system)
+        point = self._own_point(system) or self._begin(connected)
+        logger.info("backing up %s as %s for %s", system, point.name, initiator)
+        try:
+            done = self._archive(connected, point, report)
+        except MailrewindError as error:
+            if not error.retryable:
+                self._state.end_point(point.name, PointStatus.FAILED, self._clock())
+            raise
+        except BaseException:  # cancelled: the next run removes what stands
+            self._state.end_point(point.name, PointStatus.FAILED, self._clock())
+            raise
+        self._state.save_backup_report(done)
+        self._state.end_point(point.name, PointStatus.COMPLETE, self._clock())
+        return point.name
+
+    def index(self, point: str, *, report: Report | None = None) -> None:
+        """Bring the catalogue up to a restore point, and to older ones that it lacks.
+
+        Raises:
+            RestorePointNotFound: There is no such complete point.
+            RecordsError: The catalogue cannot be written.
+        """
+        reached = self._report_of(point)
+        connected = self._connect(reached.system)
+        recorded = connected.catalog.recorded()
+        for pending in self._state.points(reached.system):
+            if recorded is not None and pending.taken_at <= recorded:
+                continue
+            if pending.taken_at <= reached.taken_at:
+                self._index(connected, pending, report)
+
+    def report(self, point: str) -> BackupReport:
+        """Return what a run did.
+
+        Raises:
+            RestorePointNotFound: There is no such point.
+        """
+        done = self._report_of(point)
+        logger.info(
+            "%s: %s messages, %s bytes new in the repository, %s findings",
+            point,
+            done.index.messages if done.index else "unindexed",
+            done.added_bytes,
+            len(done.findings),
+        )
+        return done
+
+    def _own_point(self, system: str) -> RestorePoint | None:
+        """Return the point that this very process began, when a step is tried again."""
+        for point, process in self._state.running_backups():
+            if point.system == system and process == self._process:
+                return point
+        return None
+
+    def _begin(self, connected: ConnectedSystem) -> RestorePoint:
+        taken_at = self._next_moment(connected.name)
+        point = RestorePoint(
+            name=point_name(connected.prefix, taken_at),
+            system=connected.name,
+            taken_at=taken_at,
+            status=PointStatus.MAKING,
+            parts=(),
+            repository=connected.repository,
+        )
+        self._state.begin_point(point, self._process)
+        return point
+
+    def _next_moment(self, system: str) -> datetime:
+        """Return now in whole seconds, and always later than every point there is."""
+        now = self._clock().replace(microsecond=0)
+        latest = max(
+            (point.taken_at for point in self._state.points(system, tuple(PointStatus))),
+            default=None,
+        )
+        return now if latest is None or latest < now else latest + timedelta(seconds=1)
+
+    def _archive(
+        self, connected: ConnectedSystem, point: RestorePoint, report: Report | None
+    ) -> BackupReport:
+        connected.archives.prepare()
+        self._remove_remains(connected)
+        run = _Run(connected, self._state, point, began_at=self._clock())
+        with connected.mail.capture() as capture:
+            before = connected.mail.survey()
+            run.create(_MAIL, lambda name: connected.archives.create(name, capture, report=report))
+            late = run.catch_late(before)
+        return BackupReport(
+            point=point.name,
+            system=connected.name,
+            taken_at=point.taken_at,
+            finished_at=self._clock(),
+            archives=tuple(run.statistics),
+            index=None,
+            late=late,
+            findings=tuple(run.findings),
+        )
+
+    def _remove_remains(self, connected: ConnectedSystem) -> None:
+        """Delete the archives that runs left which did not live to finish."""
+        standing = set(connected.archives.names())
+        for dead in self._state.dead_points(connected.name):
+            remains = sorted(name for name in standing if name.startswith(f"{dead.name}-"))
+            if remains:
+                logger.info("removing what the unfinished %s left", dead.name)
+                connected.archives.delete(remains)
+            self._state.end_point(dead.name, PointStatus.REMOVED, self._clock())
+
+    def _index(
+        self, connected: ConnectedSystem, point: RestorePoint, report: Report | None
+    ) -> None:
+        listing = files_of(connected.archives, point)
+
+        def fetch(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+            return contents(connected.archives, point, paths)
+
+        messages = list(connected.mail.interpret(listing.values(), fetch))
+        fresh = connected.catalog.unknown(messages)
+        headers = _read_all_headers(fresh, fetch, report)
+        changes = connected.catalog.record(
+            point.taken_at, messages, connected.mail.folders_in(listing.values()), headers
+        )
+        unread = [message for message in fresh if (message.mailbox, message.guid) not in headers]
+        done = self._report_of(point.name)
+        self._state.save_backup_report(
+            replace(
+                done,
+                index=changes,
+                finished_at=self._clock(),
+                findings=done.findings + tuple(map(_unread, unread)),
+            )
+        )
+
+    def _report_of(self, point: str) -> BackupReport:
+        return self._state.backup_report(point)
+
+
+class _Run:
+    """One point in the making: its archives so far and what was noticed."""
+
+    def __init__(
+        self,
+        connected: ConnectedSystem,
+        state: State,
+        point: RestorePoint,
+        *,
+        began_at: datetime,
+    ) -> None:
+        self.statistics: list[ArchiveStatistics] = []
+        self.findings: list[Finding] = []
+        self._connected = connected
+        self._state = state
+        self._point = point
+        self._began_at = began_at
+        self._archived: set[str] = set()
+
+    def create(
+        self,
+        part: str,
+        make: Callable[[str], tuple[ArchiveStatistics, Sequence[Finding]]],
+    ) -> None:
+        """Make one archive, unless a try before this one has made it."""
+        name = f"{self._point.name}-{part}"
+        try:
+            statistics, findings = make(name)
+        except ArchiveExists:
+            logger.info("%s stands already", name)
+        else:
+            self.statistics.append(statistics)
+            self.findings += findings
+        self._state.add_part(self._point.name, part)
+        key_of = self._connected.mail.key_of
+        for file in self._connected.archives.files(name):
+            if file.kind == "-" and (key := key_of(file.path)) is not None:
+                self._archived.add(key)
+
+    def catch_late(self, before: Mapping[str, str]) -> int:
+        """Archive what was renamed or delivered while borg read; return how many messages.
+
+        Maildir renames a file with every flag, so a message can be missed although it was there
+        from before to after the run. Those must be caught; what came in meanwhile comes along.
+
+        Raises:
+            CaptureIncomplete: Some were missed again and again.
+        """
+        caught = 0
+        for number in range(1, _LATE_PASSES + 1):
+            absent = self._absent()
+            companions = self._connected.mail.companions(self._began_at) if number == 1 else ()
+            if not absent.keys() & before.keys() and (number > 1 or not (absent or companions)):
+                return caught
+            already = len(self._archived)
+            paths = [*absent.values(), *companions]
+            make = partial(self._connected.archives.create_from_paths, paths=paths)
+            self.create(f"late{number}", make)
+            caught += len(self._archived) - already
+        if missed := self._absent().keys() & before.keys():
+            raise CaptureIncomplete(
+                f"{len(missed)} messages of {self._connected.name} were renamed each time that "
+                f"borg came to read them, such as {min(missed)}"
+            )
+        return caught
+
+    def _absent(self) -> dict[str, str]:
+        there = self._connected.mail.survey()
+        return {key: path for key, path in there.items() if key not in self._archived}
+
+
+def _read_all_headers(
+    messages: Sequence[Message],
+    fetch: Callable[[Sequence[str]], Iterator[tuple[str, bytes]]],
+    report: Report | None,
+) -> dict[tuple[str, str], Headers]:
+    by_path = {message.path: message for message in messages}
+    headers: dict[tuple[str, str], Headers] = {}
+    for path, content in fetch(list(by_path)):
+        message = by_path[path]
+        headers[message.mailbox, message.guid] = read_headers(content)
+        if report is not None:
+            report(Progress(len(headers), len(messages), "messages", "indexing new messages"))
+    return headers
+
+
+def _unread(message: Message) -> Finding:
+    return Finding(message.path, "is listed in the archive but could not be read from it")

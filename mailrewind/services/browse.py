@@ -1,0 +1,90 @@
+"""Look at mailboxes as they were."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, tzinfo
+
+from mailrewind.model.mail import Headers
+from mailrewind.model.moments import parse_moment
+from mailrewind.model.points import RestorePoint
+from mailrewind.model.restores import Then
+from mailrewind.model.retention import KeepDecision, decide
+from mailrewind.ports import State
+from mailrewind.services.connected import Connect
+
+Row = tuple[Then, Headers, tuple[int, int]]
+
+
+class Browse:
+    """Answer what was where; every moment may be "latest", a restore point's name or a time."""
+
+    def __init__(
+        self, connect: Connect, state: State, *, zone: tzinfo, clock: Callable[[], datetime]
+    ) -> None:
+        self._connect = connect
+        self._state = state
+        self._zone = zone
+        self._clock = clock
+
+    def resolve(self, system: str, at: str = "latest") -> RestorePoint:
+        """Find the restore point that a moment means.
+
+        Raises:
+            UnknownSystem: No such system is configured.
+            MomentUnclear, MomentInFuture, MomentTooEarly: The moment cannot be used.
+            RestorePointNotFound: There is none of this name, or none at all.
+        """
+        name = self._connect(system).name
+        return parse_moment(at, points=self._state.points(name), now=self._clock(), zone=self._zone)
+
+    def points(self, system: str) -> Sequence[KeepDecision]:
+        """Return the restore points of a system, newest first, and why each is kept.
+
+        Raises:
+            UnknownSystem: No such system is configured.
+        """
+        connected = self._connect(system)
+        return decide(
+            self._state.points(system), connected.policy, now=self._clock(), zone=self._zone
+        )
+
+    def mailboxes(self, system: str, at: str = "latest") -> Sequence[tuple[str, int, int]]:
+        """Return (address, messages, bytes) of every mailbox at a moment.
+
+        Raises:
+            UnknownSystem, MomentUnclear, MomentInFuture, MomentTooEarly, RestorePointNotFound
+        """
+        point = self.resolve(system, at)
+        return self._connect(system).catalog.mailboxes(point.taken_at)
+
+    def folders(
+        self, system: str, mailbox: str, at: str = "latest"
+    ) -> Sequence[tuple[str, int, int, int]]:
+        """Return (path, messages, unseen, bytes) of every folder at a moment.
+
+        Raises:
+            MailboxNotFound: The mailbox did not exist then.
+            UnknownSystem, MomentUnclear, MomentInFuture, MomentTooEarly, RestorePointNotFound
+        """
+        point = self.resolve(system, at)
+        return self._connect(system).catalog.folders(mailbox, point.taken_at)
+
+    def messages(
+        self,
+        system: str,
+        mailbox: str,
+        folder: str,
+        at: str = "latest",
+        *,
+        after: tuple[int, int] | None = None,
+        limit: int = 50,
+    ) -> Sequence[Row]:
+        """Return one page of a folder at a moment, newest first, each with its cursor.
+
+        Raises:
+            MailboxNotFound, FolderNotFound: They did not exist then.
+            UnknownSystem, MomentUnclear, MomentInFuture, MomentTooEarly, RestorePointNotFound
+        """
+        point = self.resolve(system, at)
+        return self._connect(system).catalog.page(
+            mailbox, folder, point.taken_at, after=after, limit=limit
+        )

@@ -1,0 +1,321 @@
+"""Bring messages back: plan, execute, verify, undo."""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta, tzinfo
+
+from mailrewind.errors import (
+    FolderNotFound,
+    MailrewindError,
+    MessageNotFound,
+    NoSpace,
+    NothingToUndo,
+    OverQuota,
+    PlanOutdated,
+    VerificationFailed,
+)
+from mailrewind.formats.rfc5322 import digest_of
+from mailrewind.model.mail import Delivery, is_in_folders
+from mailrewind.model.moments import parse_moment
+from mailrewind.model.points import RestorePoint
+from mailrewind.model.reports import Finding
+from mailrewind.model.restores import (
+    Addition,
+    RestorePlan,
+    RestoreReport,
+    RestoreRequest,
+    Selection,
+    Then,
+    select,
+)
+from mailrewind.ports import AuditLine, Progress, Report, State
+from mailrewind.services.connected import Connect, ConnectedSystem
+from mailrewind.services.contents import contents
+from mailrewind.services.verify import Delivered, read_back
+
+logger = logging.getLogger(__name__)
+
+_READ_BEFOREHAND = 500
+_KEEP_FREE_BYTES = 64 * 1024 * 1024
+
+
+class Restore:
+    """Add what is missing, and nothing else; nothing live is overwritten.
+
+    A restore holds the lease on its mailbox from plan to verification. The lease may be waited for
+    as long as ``lease_wait`` says.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        state: State,
+        *,
+        zone: tzinfo,
+        clock: Callable[[], datetime],
+        lease_wait: timedelta = timedelta(minutes=10),
+    ) -> None:
+        self._connect = connect
+        self._state = state
+        self._zone = zone
+        self._clock = clock
+        self._lease_wait = lease_wait
+
+    def plan(self, request: RestoreRequest) -> RestorePlan:
+        """Work out what a restore would do, and keep that under an id; this is the dry run.
+
+        Raises:
+            UnknownSystem: No such system is configured.
+            MailboxNotFound: The mailbox did not exist then, or does not exist now.
+            FolderNotFound, MessageNotFound: It did not exist at that moment.
+            MomentUnclear, MomentInFuture, MomentTooEarly, RestorePointNotFound: As they say.
+        """
+        plan = self._plan(request)
+        self._state.save_plan(plan)
+        logger.info(
+            "plan %s for %s as of %s: %s to add, %s present, %s moved",
+            plan.id,
+            request.mailbox,
+            plan.point,
+            len(plan.selection.additions),
+            plan.selection.present,
+            sum(count for _, count in plan.selection.moved),
+        )
+        return plan
+
+    def execute(
+        self, plan_id: str, *, initiator: str, reason: str = "", report: Report | None = None
+    ) -> RestoreReport:
+        """Carry out a plan that was made before.
+
+        Raises:
+            PlanNotFound: No plan has this id.
+            PlanOutdated: It would do something else by now; names the plan that would.
+            LeaseHeld: Another restore works on the mailbox.
+            OverQuota, NoSpace: It does not fit.
+            VerificationFailed: Some messages are not back; the report names them.
+        """
+        planned = self._state.plan(plan_id)
+        request = replace(
+            planned.request,
+            at=planned.point,
+            initiator=initiator,
+            reason=reason or planned.request.reason,
+        )
+        with self._lease(request, f"plan {plan_id} by {initiator}"):
+            fresh = self._plan(request)
+            self._state.save_plan(fresh)
+            if fresh.selection.additions and fresh.digest != planned.digest:
+                raise PlanOutdated(
+                    f"plan {plan_id} would do something else by now: it meant to add "
+                    f"{len(planned.selection.additions)} messages, now it would be "
+                    f"{len(fresh.selection.additions)}; the new plan is {fresh.id}"
+                )
+            return self._execute(fresh, report)
+
+    def run(self, request: RestoreRequest, *, report: Report | None = None) -> RestoreReport:
+        """Plan and carry out under one lease.
+
+        Raises:
+            MailrewindError: Whatever ``plan`` and ``execute`` raise.
+        """
+        with self._lease(request, f"a restore by {request.initiator}"):
+            return self._execute(self.plan(request), report)
+
+    def undo(self, report_id: str, *, initiator: str, reason: str = "") -> RestoreReport:
+        """Take out what a restore added, as far as it is still as it was delivered.
+
+        Raises:
+            NothingToUndo: No such restore, or it is undone already, or it added nothing.
+            LeaseHeld: Another restore works on the mailbox.
+        """
+        done = self._state.restore_report(report_id)
+        if done.undone_at is not None:
+            raise NothingToUndo(
+                f"restore {report_id} was undone at {done.undone_at:%Y-%m-%d %H:%M} UTC"
+            )
+        if not done.added:
+            raise NothingToUndo(f"restore {report_id} added nothing")
+        request = replace(done.plan.request, initiator=initiator, reason=reason)
+        connected = self._connect(request.system)
+        with self._lease(request, f"undo of {report_id} by {initiator}"):
+            findings = connected.mail.remove(request.mailbox, done.added)
+            undone = replace(
+                done,
+                undone_at=self._clock(),
+                findings=done.findings + tuple(findings),
+                quota=connected.mail.quota(request.mailbox),
+            )
+            self._state.save_restore_report(undone)
+        taken_out = len(done.added) - len(findings)
+        self._audit("undo", request, f"{report_id}: {taken_out} of {len(done.added)} taken out")
+        return undone
+
+    def _lease(self, request: RestoreRequest, holder: str) -> "_Lease":
+        return self._state.lease(request.system, request.mailbox, holder, wait=self._lease_wait)
+
+    def _plan(self, request: RestoreRequest) -> RestorePlan:
+        connected = self._connect(request.system)
+        now = self._clock()
+        point = parse_moment(
+            request.at, points=self._state.points(connected.name), now=now, zone=self._zone
+        )
+        then = connected.catalog.messages(request.mailbox, point.taken_at)
+        _refuse_unknown(request, point, then, connected)
+        top = f"Restored/{point.taken_at.astimezone(self._zone):%Y-%m-%d}"
+        selection = select(
+            then,
+            connected.mail.messages(request.mailbox),
+            request,
+            top="" if request.into == "same" else top,
+        )
+        unreadable, findings = _try_reading(connected, point, selection)
+        return RestorePlan(
+            id=secrets.token_hex(4),
+            request=request,
+            point=point.name,
+            moment=point.taken_at,
+            made_at=now,
+            selection=selection,
+            unreadable=unreadable,
+            quota=connected.mail.quota(request.mailbox),
+            free_bytes=connected.mail.free_bytes(request.mailbox),
+            findings=findings,
+        )
+
+    def _execute(self, plan: RestorePlan, report: Report | None) -> RestoreReport:
+        _refuse_what_does_not_fit(plan)
+        connected = self._connect(plan.request.system)
+        started_at = self._clock()
+        before = connected.mail.messages(plan.request.mailbox)
+        stream = _Stream(connected, self._point_of(plan), plan.selection.additions, report)
+        failure: MailrewindError | None = None
+        findings: tuple[Finding, ...] = ()
+        if plan.selection.additions:
+            try:
+                findings = tuple(
+                    connected.mail.deliver(
+                        plan.request.mailbox, stream, over_quota=plan.request.over_quota
+                    )
+                )
+            except MailrewindError as error:
+                failure = error
+        added, failed = read_back(
+            connected.mail, plan.request.mailbox, before, plan.selection.additions, stream.delivered
+        )
+        done = RestoreReport(
+            id=plan.id,
+            plan=plan,
+            started_at=started_at,
+            finished_at=self._clock(),
+            added=added,
+            failed=failed,
+            quota=connected.mail.quota(plan.request.mailbox),
+            findings=plan.findings + findings,
+        )
+        self._state.save_restore_report(done)
+        self._audit("restore", plan.request, _summary(done))
+        if failure is not None:
+            raise failure
+        if failed:
+            raise VerificationFailed(
+                f"{len(added)} of {len(plan.selection.additions)} messages are back in "
+                f"{plan.request.mailbox}; {len(failed)} are not, such as {failed[0].subject}: "
+                f"{failed[0].text} (report {done.id})"
+            )
+        return done
+
+    def _point_of(self, plan: RestorePlan) -> RestorePoint:
+        points = self._state.points(plan.request.system)
+        return next(point for point in points if point.name == plan.point)
+
+    def _audit(self, action: str, request: RestoreRequest, text: str) -> None:
+        told = f"{text}; reason: {request.reason}" if request.reason else text
+        logger.info("%s %s: %s", action, request.mailbox, text)
+        self._state.audit(
+            AuditLine(
+                self._clock(), request.initiator, action, request.system, request.mailbox, told
+            )
+        )
+
+
+class _Stream:
+    """The additions with their contents, one at a time, remembering what went by."""
+
+    def __init__(
+        self,
+        connected: ConnectedSystem,
+        point: RestorePoint,
+        additions: tuple[Addition, ...],
+        report: Report | None,
+    ) -> None:
+        self.delivered: list[Delivered] = []
+        self._connected = connected
+        self._point = point
+        self._by_path = {addition.message.path: addition for addition in additions}
+        self._report = report
+
+    def __iter__(self) -> Iterator[Delivery]:
+        for path, content in contents(self._connected.archives, self._point, list(self._by_path)):
+            addition = self._by_path[path]
+            self.delivered.append(Delivered(addition, digest_of(content)))
+            yield Delivery(replace(addition.message, folder=addition.target), content)
+            if self._report is not None:
+                self._report(
+                    Progress(len(self.delivered), len(self._by_path), "messages", "bringing back")
+                )
+
+
+def _refuse_unknown(
+    request: RestoreRequest, point: RestorePoint, then: "list[Then]", connected: ConnectedSystem
+) -> None:
+    folders = [row[0] for row in connected.catalog.folders(request.mailbox, point.taken_at)]
+    for wanted in request.folders:
+        if not any(is_in_folders(folder, [wanted]) for folder in folders):
+            raise FolderNotFound(f"{request.mailbox} had no folder {wanted!r} at {point.name}")
+    unknown = set(request.messages) - {entry.number for entry in then}
+    if unknown:
+        raise MessageNotFound(f"{request.mailbox} had no message {min(unknown)} at {point.name}")
+
+
+def _try_reading(
+    connected: ConnectedSystem, point: RestorePoint, selection: Selection
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Return what the archive does not give, and what the plan's reader should know."""
+    where = {addition.message.path: addition for addition in selection.additions}
+    moved = tuple(
+        Finding(folder, f"{count} of the wanted messages lie here now and stay here")
+        for folder, count in selection.moved
+    )
+    if len(where) > _READ_BEFOREHAND:
+        text = f"{len(where)} messages are too many to be read beforehand; they are read once"
+        return (), (*moved, Finding(point.name, text))
+    readable = {path for path, _ in contents(connected.archives, point, list(where))}
+    unreadable = tuple(
+        Finding(f"{addition.target} #{addition.number}", "the archive does not give its content")
+        for path, addition in where.items()
+        if path not in readable
+    )
+    return unreadable, moved
+
+
+def _refuse_what_does_not_fit(plan: RestorePlan) -> None:
+    if plan.is_over_quota and not plan.request.over_quota:
+        raise OverQuota(
+            f"{plan.added_bytes} bytes in {len(plan.selection.additions)} messages do not fit "
+            f"into the quota of {plan.request.mailbox}"
+        )
+    if plan.selection.additions and plan.added_bytes + _KEEP_FREE_BYTES > plan.free_bytes:
+        raise NoSpace(
+            f"{plan.added_bytes} bytes do not fit: {plan.free_bytes} are free where "
+            f"{plan.request.mailbox} lies"
+        )
+
+
+def _summary(done: RestoreReport) -> str:
+    return (
+        f"{done.id} from {done.plan.point}: {len(done.added)} added, {len(done.failed)} failed, "
+        f"{done.plan.selection.present} present"
+    )

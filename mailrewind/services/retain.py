@@ -1,0 +1,91 @@
+"""Thin out old restore points."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, tzinfo
+
+from mailrewind.errors import LeaseHeld
+from mailrewind.model.points import PointStatus
+from mailrewind.model.reports import RetainReport
+from mailrewind.model.retention import KeepDecision, decide
+from mailrewind.ports import AuditLine, Progress, Report, State
+from mailrewind.services.connected import Connect, ConnectedSystem
+
+logger = logging.getLogger(__name__)
+
+
+class Retain:
+    """Decide which restore points stay, and let the others go."""
+
+    def __init__(
+        self, connect: Connect, state: State, *, zone: tzinfo, clock: Callable[[], datetime]
+    ) -> None:
+        self._connect = connect
+        self._state = state
+        self._zone = zone
+        self._clock = clock
+
+    def decide(self, system: str) -> Sequence[KeepDecision]:
+        """Return the fate of every restore point, newest first; nothing is changed.
+
+        Raises:
+            UnknownSystem: No such system is configured.
+            RetentionRefused: The policy would keep nothing.
+        """
+        connected = self._connect(system)
+        points = self._state.points(connected.name)
+        return decide(points, connected.policy, now=self._clock(), zone=self._zone)
+
+    def carry_out(
+        self, system: str, *, initiator: str, report: Report | None = None
+    ) -> RetainReport:
+        """Delete the archives of the points that may go, and give their space back.
+
+        The archives go first and the points' rows after them: what is interrupted in between is
+        finished by the next run, because deleting what is gone already is no error.
+
+        Raises:
+            UnknownSystem: No such system is configured.
+            RetentionRefused: The policy would keep nothing.
+            LeaseHeld: A restore is reading from this system's archives.
+            RepositoryError: As borg says.
+        """
+        connected = self._connect(system)
+        self._refuse_during_restores(system)
+        decisions = self.decide(system)
+        going = [decision.point for decision in decisions if not decision.keep]
+        if going:
+            _tell(report, "deleting archives", 0, len(going))
+            connected.archives.delete([name for point in going for name in point.archives])
+            for point in going:
+                self._state.end_point(point.name, PointStatus.REMOVED, self._clock())
+            self._forget(connected)
+            _tell(report, "giving space back", len(going), len(going))
+        connected.archives.compact()
+        self._audit(system, initiator, removed=len(going), kept=len(decisions) - len(going))
+        return RetainReport(
+            system=system,
+            at=self._clock(),
+            removed=tuple(point.name for point in going),
+            kept=len(decisions) - len(going),
+        )
+
+    def _refuse_during_restores(self, system: str) -> None:
+        for lease in self._state.leases():
+            if lease.system == system:
+                raise LeaseHeld(f"{lease.holder} is restoring {lease.mailbox} of {system}")
+
+    def _forget(self, connected: ConnectedSystem) -> None:
+        kept = [point.taken_at for point in self._state.points(connected.name)]
+        gone = connected.catalog.forget(kept)
+        logger.info("%s: %s messages are in no restore point any more", connected.name, gone)
+
+    def _audit(self, system: str, initiator: str, *, removed: int, kept: int) -> None:
+        text = f"{removed} restore points removed, {kept} kept"
+        logger.info("%s: %s", system, text)
+        self._state.audit(AuditLine(self._clock(), initiator, "retain", system, "", text))
+
+
+def _tell(report: Report | None, text: str, done: int, total: int) -> None:
+    if report is not None:
+        report(Progress(done, total, "points", text))

@@ -1,0 +1,203 @@
+"""Say how things stand, and tell the operators when they stand badly."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+
+from mailrewind.errors import NotificationFailed
+from mailrewind.model.points import PointStatus, RestorePoint, newest
+from mailrewind.model.reports import BackupReport
+from mailrewind.model.restores import RestoreReport
+from mailrewind.ports import Lease, Notifier, Process, State
+from mailrewind.services.connected import Connect
+from mailrewind.services.schedules import is_overdue, next_run
+
+logger = logging.getLogger(__name__)
+
+_ALARM_AFTER_INTERVALS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SystemOverview:
+    """How the backups of one system stand.
+
+    Attributes:
+        name: Of the system.
+        repository: The repository's name.
+        newest: The newest complete restore point, or None.
+        age: How old that is.
+        points: How many complete restore points there are.
+        next_run: When the schedule comes next, UTC.
+        is_overdue: Whether a run has been missed.
+        running: The process that backs it up now, or None.
+        last_report: Of the newest run that has one.
+        last_failure: The newest failed point, if no complete one is newer.
+    """
+
+    name: str
+    repository: str
+    newest: RestorePoint | None
+    age: timedelta | None
+    points: int
+    next_run: datetime
+    is_overdue: bool
+    running: Process | None
+    last_report: BackupReport | None
+    last_failure: RestorePoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that operators must know.
+
+    Attributes:
+        key: Stays the same while it lasts.
+        text: One sentence.
+        since: UTC.
+    """
+
+    key: str
+    text: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How everything stands, on one screen.
+
+    Attributes:
+        at: When this was true, UTC.
+        systems: In the configuration's order.
+        restores: The newest reports, newest first.
+        leases: Restores that run now.
+        alarms: What is wrong, as told.
+    """
+
+    at: datetime
+    systems: tuple[SystemOverview, ...]
+    restores: tuple[RestoreReport, ...]
+    leases: tuple[Lease, ...]
+    alarms: tuple[Alarm, ...]
+
+
+class Watch:
+    """Judge by the state alone, so that it works whatever else is dead."""
+
+    def __init__(
+        self,
+        systems: Sequence[str],
+        connect: Connect,
+        state: State,
+        notifier: Notifier,
+        *,
+        zone: tzinfo,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._systems = systems
+        self._connect = connect
+        self._state = state
+        self._notifier = notifier
+        self._zone = zone
+        self._clock = clock
+
+    def overview(self) -> Overview:
+        """Return how everything stands."""
+        return Overview(
+            at=self._clock(),
+            systems=tuple(self._overview_of(system) for system in self._systems),
+            restores=tuple(self._state.restore_reports(limit=5)),
+            leases=tuple(self._state.leases()),
+            alarms=self._alarms(),
+        )
+
+    def overdue(self) -> Sequence[str]:
+        """Return the systems whose newest restore point is older than their schedule allows.
+
+        A system that is being backed up right now is not among them.
+        """
+        overviews = [self._overview_of(system) for system in self._systems]
+        return [each.name for each in overviews if each.is_overdue and each.running is None]
+
+    def check(self) -> Sequence[Alarm]:
+        """Tell every alarm that is new, and the end of every alarm that is over.
+
+        Raises:
+            NotificationFailed: Nobody could be told; the next check tries again.
+        """
+        wrong = dict(self._what_is_wrong())
+        for key, text in wrong.items():
+            self.tell(key, text)
+        for key, (text, _) in self._state.alarms().items():
+            if key.startswith(("overdue:", "failed:")) and key not in wrong:
+                self._notifier.tell(f"mailrewind: over: {text}", f"This is over: {text}")
+                self._state.end_alarm(key)
+        return self._alarms()
+
+    def tell(self, key: str, text: str) -> None:
+        """Tell the operators once for each key, until that alarm is ended.
+
+        Raises:
+            NotificationFailed: Nobody could be told; it counts as not told.
+        """
+        if not self._state.raise_alarm(key, text, self._clock()):
+            return
+        logger.warning("alarm: %s", text)
+        try:
+            self._notifier.tell(f"mailrewind: {text}", text)
+        except NotificationFailed:
+            self._state.end_alarm(key)
+            raise
+
+    def _what_is_wrong(self) -> Iterator[tuple[str, str]]:
+        for system in self._systems:
+            overview = self._overview_of(system)
+            if failed := overview.last_failure:
+                yield f"failed:{system}", f"the backup of {system} failed ({failed.name})"
+            if self._is_overdue(overview, intervals=_ALARM_AFTER_INTERVALS):
+                yield f"overdue:{system}", _overdue_text(overview, self._zone)
+
+    def _overview_of(self, system: str) -> SystemOverview:
+        connected = self._connect(system)
+        now = self._clock()
+        points = self._state.points(system)
+        latest = newest(points)
+        running = [
+            process for point, process in self._state.running_backups() if point.system == system
+        ]
+        reports = self._state.backup_reports(system, limit=1)
+        return SystemOverview(
+            name=system,
+            repository=connected.repository,
+            newest=latest,
+            age=now - latest.taken_at if latest else None,
+            points=len(points),
+            next_run=next_run(connected.cron, self._zone, now),
+            is_overdue=is_overdue(
+                latest.taken_at if latest else None, connected.cron, self._zone, now, factor=1
+            ),
+            running=running[0] if running else None,
+            last_report=reports[0] if reports else None,
+            last_failure=self._last_failure(system, latest),
+        )
+
+    def _last_failure(self, system: str, latest: RestorePoint | None) -> RestorePoint | None:
+        failed = self._state.points(system, (PointStatus.FAILED,))
+        if not failed or (latest and latest.taken_at > failed[-1].taken_at):
+            return None
+        return failed[-1]
+
+    def _is_overdue(self, overview: SystemOverview, *, intervals: int) -> bool:
+        taken_at = overview.newest.taken_at if overview.newest else None
+        cron = self._connect(overview.name).cron
+        return is_overdue(taken_at, cron, self._zone, self._clock(), factor=intervals)
+
+    def _alarms(self) -> tuple[Alarm, ...]:
+        return tuple(Alarm(key, text, since) for key, (text, since) in self._state.alarms().items())
+
+
+def _overdue_text(overview: SystemOverview, zone: tzinfo) -> str:
+    if overview.newest is None:
+        return f"{overview.name} has no restore point yet"
+    taken_at = overview.newest.taken_at.astimezone(zone)
+    return f"{overview.name} has no restore point since {taken_at:%Y-%m-%d %H:%M %Z}"
