@@ -1,0 +1,30 @@
+# The commands of the README; `make help` lists them.
+# The path of a checkout may contain spaces: only relative paths here.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fresh clean
+export KEEP PYTEST_ARGS
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+setup: ## install everything that the other targets need
+	@tools/setup test
+
+demo: ## lose mail and bring it back, on a sample tree (KEEP=1 leaves it running)
+	@tools/setup run
+	@.venv/bin/python -m tools.demo
+
+test: ## run the whole test suite; a skipped test fails it
+	@tools/setup test
+	@.venv/bin/python -m pytest -p tools.no_skips $$PYTEST_ARGS
+
+check: ## format, lint, types, layers, lock file
+	@tools/setup test
+	@tools/check
+
+fresh: ## run demo twice in a bare Debian 12 and a bare Debian 13 (needs root and Docker)
+	@tools/fresh
+
+clean: ## remove what the other targets made, except the configuration and data of .mailrewind
+	rm -rf .venv .cache .mailrewind/demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
