@@ -11,8 +11,8 @@ from mailrewind.formats.rfc5322 import read_headers
 from mailrewind.model.mail import Headers, Message
 from mailrewind.model.points import PointStatus, RestorePoint, point_name
 from mailrewind.model.reports import ArchiveStatistics, BackupReport, Finding
-from mailrewind.ports import Progress, Report, State
 from mailrewind.ports import Process as RunningProcess
+from mailrewind.ports import Progress, Report, State
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.contents import contents, files_of
 

@@ -2,7 +2,8 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 
@@ -153,7 +154,7 @@ class Restore:
         self._audit("undo", request, f"{report_id}: {taken_out} of {len(done.added)} taken out")
         return undone
 
-    def _lease(self, request: RestoreRequest, holder: str) -> "_Lease":
+    def _lease(self, request: RestoreRequest, holder: str) -> AbstractContextManager[None]:
         return self._state.lease(request.system, request.mailbox, holder, wait=self._lease_wait)
 
     def _plan(self, request: RestoreRequest) -> RestorePlan:
@@ -269,7 +270,7 @@ class _Stream:
 
 
 def _refuse_unknown(
-    request: RestoreRequest, point: RestorePoint, then: "list[Then]", connected: ConnectedSystem
+    request: RestoreRequest, point: RestorePoint, then: Sequence[Then], connected: ConnectedSystem
 ) -> None:
     folders = [row[0] for row in connected.catalog.folders(request.mailbox, point.taken_at)]
     for wanted in request.folders:
