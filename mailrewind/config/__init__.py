@@ -1,0 +1,28 @@
+"""mailrewind.yaml as frozen, validated models; an error names file, line, key and expectation."""
+
+from mailrewind.config.loading import find, load
+from mailrewind.config.models import (
+    Config,
+    DoveadmSettings,
+    MailSettings,
+    Notify,
+    PrefectSettings,
+    Repository,
+    Retention,
+    System,
+)
+from mailrewind.config.secrets import SecretRef
+
+__all__ = [
+    "Config",
+    "DoveadmSettings",
+    "MailSettings",
+    "Notify",
+    "PrefectSettings",
+    "Repository",
+    "Retention",
+    "SecretRef",
+    "System",
+    "find",
+    "load",
+]
