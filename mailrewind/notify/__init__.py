@@ -1,1 +1,7 @@
 """Ways to tell the operators."""
+
+from mailrewind.notify.apprise import Apprise
+from mailrewind.notify.mail import Mail, MailServer
+from mailrewind.notify.several import Several
+
+__all__ = ["Apprise", "Mail", "MailServer", "Several"]
