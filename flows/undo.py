@@ -1,0 +1,35 @@
+"""A restore taken back."""
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.policy import FLOW_TIMEOUT_SECONDS
+from tasks.restore import undo
+
+
+class UndoRequest(BaseModel):
+    """Take out again what a restore added, as far as nobody has touched it since."""
+
+    model_config = ConfigDict(title="Undo a restore")
+
+    restore_id: str = Field(
+        title="Restore", description="Its eight characters, as on its page.", min_length=1
+    )
+    reason: str = Field(
+        title="Reason", description="Why, in your words. It is kept in the audit.", min_length=1
+    )
+
+
+@flow(
+    name="undo",
+    flow_run_name="undo restore {request.restore_id}",
+    timeout_seconds=FLOW_TIMEOUT_SECONDS,
+    persist_result=False,
+)
+def undo_restore(request: UndoRequest) -> str:
+    """Take out the messages that a restore added, as far as they are as it left them.
+
+    Returns:
+        The restore's id.
+    """
+    return undo(request.restore_id, request.reason).id
