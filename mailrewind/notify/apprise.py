@@ -1,11 +1,15 @@
 """Tell the operators through one of the services that apprise knows."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import apprise
 
 from mailrewind.errors import NotificationFailed
+
+# apprise logs a URL that it cannot use, with whatever token stands in it.
+logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,10 +100,10 @@ def _reason(error: smtplib.SMTPException | OSError) -> str:
             return f"it answered with code {error.smtp_code}"
         case smtplib.SMTPNotSupportedError():
             return "it does not offer STARTTLS or signing in, which is configured"
-        case smtplib.SMTPException():
-            return "it broke the conversation off"
         case ssl.SSLCertVerificationError():
             return f"its certificate is not trusted ({error.verify_message})"
-        case TimeoutError():
-            return f"no answer within {TIMEOUT_SECONDS} s"
+    if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
+        return f"no answer within {TIMEOUT_SECONDS} s"
+    if isinstance(error, smtplib.SMTPException):
+        return "it broke the conversation off"
     return error.strerror or str(error)

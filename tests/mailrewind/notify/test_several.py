@@ -1,0 +1,52 @@
+"""Alarms in every configured way."""
+
+import logging
+from dataclasses import dataclass, field
+
+import pytest
+
+from mailrewind import errors
+from mailrewind.notify import Several
+
+
+@dataclass
+class Listener:
+    """A way to tell that remembers what it was told."""
+
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    def tell(self, subject: str, text: str) -> None:
+        self.told.append((subject, text))
+
+
+@dataclass
+class Broken:
+    """A way to tell that does not work."""
+
+    error: errors.MailrewindError
+
+    def tell(self, subject: str, text: str) -> None:
+        raise self.error
+
+
+def test_one_broken_way_does_not_silence_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    first, last = Listener(), Listener()
+    broken = Broken(errors.SecretUnavailable("no token"))
+    with caplog.at_level(logging.WARNING):
+        Several([first, broken, last]).tell("subject", "text")
+    assert (first.told, last.told) == ([("subject", "text")], [("subject", "text")])
+    assert caplog.messages == ["one way to tell the operators failed: no token"]
+
+
+def test_nobody_told_is_an_error_with_every_reason(caplog: pytest.LogCaptureFixture) -> None:
+    ways = [Broken(errors.NotificationFailed(f"{n} is dead.")) for n in ("a", "b")]
+    with pytest.raises(errors.NotificationFailed) as caught:
+        Several(ways).tell("subject", "text")
+    assert str(caught.value) == "a is dead. b is dead."
+    assert caplog.messages == []
+
+
+def test_nobody_configured_is_an_error_with_advice() -> None:
+    with pytest.raises(errors.NotificationFailed) as caught:
+        Several([]).tell("subject", "text")
+    assert caught.value.advice.startswith("Write `notify` into the configuration")
