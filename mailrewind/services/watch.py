@@ -130,8 +130,7 @@ class Watch:
             self.tell(key, text)
         for key, (text, _) in self._state.alarms().items():
             if key.startswith(("overdue:", "failed:")) and key not in wrong:
-                self._notifier.tell(f"mailrewind: over: {text}", f"This is over: {text}")
-                self._state.end_alarm(key)
+                self.end(key, text)
         return self._alarms()
 
     def tell(self, key: str, text: str) -> None:
@@ -148,6 +147,15 @@ class Watch:
         except NotificationFailed:
             self._state.end_alarm(key)
             raise
+
+    def end(self, key: str, text: str) -> None:
+        """Tell the operators that an alarm is over.
+
+        Raises:
+            NotificationFailed: Nobody could be told; the alarm stays until somebody is.
+        """
+        self._notifier.tell(f"mailrewind: over: {text}", f"This is over: {text}")
+        self._state.end_alarm(key)
 
     def _what_is_wrong(self) -> Iterator[tuple[str, str]]:
         for system in self._systems:

@@ -1,0 +1,160 @@
+"""The composition root: configuration in, wired services out, once per process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+from mailrewind.borg.repository import BorgRepository, RepositorySettings
+from mailrewind.catalog import SqlCatalog
+from mailrewind.config import Config, DoveadmSettings, Notify
+from mailrewind.config import System as SystemConfig
+from mailrewind.model.retention import RetentionPolicy
+from mailrewind.notify import Apprise, Log, Mail, MailServer, Several
+from mailrewind.ports import Notifier, State
+from mailrewind.services.back_up import BackUp
+from mailrewind.services.browse import Browse
+from mailrewind.services.connected import ConnectedSystem
+from mailrewind.services.restore import Restore
+from mailrewind.services.retain import Retain
+from mailrewind.services.watch import Watch
+from mailrewind.state.state import SqlState
+from mailrewind.systems.maildir import Doveadm, MaildirSettings, MaildirSystem, detect_dovecot
+from mailrewind.transports.processes import is_alive, this_process
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything the product can do, ready to be called.
+
+    Attributes:
+        config: What it was wired from.
+        state: What survives.
+        back_up: Makes restore points.
+        browse: Looks at them.
+        restore: Brings messages back.
+        retain: Lets old points go.
+        watch: Says how things stand.
+        notifier: Tells the operators.
+        archives: Gives a repository by its configured name, with all of borg's verbs.
+        connect: Gives a system by its configured name, with its adapters.
+    """
+
+    config: Config
+    state: State
+    back_up: BackUp
+    browse: Browse
+    restore: Restore
+    retain: Retain
+    watch: Watch
+    notifier: Notifier
+    archives: Callable[[str], BorgRepository]
+    connect: Callable[[str], ConnectedSystem]
+
+
+def now_utc() -> datetime:
+    """Return the present moment."""
+    return datetime.now(UTC)
+
+
+def wire(config: Config, *, clock: Callable[[], datetime] = now_utc) -> Services:
+    """Build all services over the adapters that a configuration names.
+
+    Nothing is opened or asked here but the state database; a system's adapters are built when it
+    is first needed, so that one broken system leaves the others usable.
+
+    Raises:
+        RecordsError: The state database cannot be opened.
+    """
+    return _Wiring(config, clock).services()
+
+
+class _Wiring:
+    """Builds each thing once, when it is first asked for."""
+
+    def __init__(self, config: Config, clock: Callable[[], datetime]) -> None:
+        self._config = config
+        self._clock = clock
+        self.archives = cache(self._archives)
+        self.connect = cache(self._connect)
+
+    def services(self) -> Services:
+        config, clock, zone = self._config, self._clock, self._config.zone
+        state = self._state()
+        notifier = _notifier(config.notify)
+        watch = Watch(tuple(config.systems), self.connect, state, notifier, zone=zone, clock=clock)
+        return Services(
+            config=config,
+            state=state,
+            back_up=BackUp(self.connect, state, process=this_process(), clock=clock),
+            browse=Browse(self.connect, state, zone=zone, clock=clock),
+            restore=Restore(self.connect, state, zone=zone, clock=clock),
+            retain=Retain(self.connect, state, zone=zone, clock=clock),
+            watch=watch,
+            notifier=notifier,
+            archives=self.archives,
+            connect=self.connect,
+        )
+
+    def _state(self) -> State:
+        url = self._config.state_url.resolve() if self._config.state_url else None
+        where = url or self._config.data_dir / "state.db"
+        return SqlState(where, process=this_process(), is_alive=is_alive, clock=self._clock)
+
+    def _connect(self, system: str) -> ConnectedSystem:
+        configured = self._config.system(system)
+        return ConnectedSystem(
+            name=system,
+            prefix=configured.archive_prefix or system,
+            repository=configured.repository,
+            cron=configured.schedule,
+            policy=RetentionPolicy(**configured.retention.model_dump()),
+            mail=_maildir(system, configured),
+            archives=self.archives(configured.repository),
+            catalog=SqlCatalog(self._config.data_dir / "catalog" / f"{system}.db", system),
+        )
+
+    def _archives(self, name: str) -> BorgRepository:
+        repository = self._config.repository(name)
+        return BorgRepository(
+            RepositorySettings(
+                location=repository.location,
+                encryption=repository.encryption,
+                compression=repository.compression,
+                passphrase=repository.passphrase.resolve if repository.passphrase else None,
+                lock_wait_seconds=repository.lock_wait_seconds,
+                ssh_command=tuple(repository.ssh_command) if repository.ssh_command else None,
+                remote_path=repository.remote_path,
+                base_dir=self._config.data_dir / "borg",
+            )
+        )
+
+
+def _maildir(name: str, configured: SystemConfig) -> MaildirSystem:
+    return MaildirSystem(
+        MaildirSettings(
+            name=name,
+            template=configured.mailboxes,
+            exclude=tuple(configured.exclude),
+            dovecot=_doveadm(configured),
+            staging=configured.staging,
+        )
+    )
+
+
+def _doveadm(configured: SystemConfig) -> Doveadm | None:
+    if isinstance(configured.dovecot, DoveadmSettings):
+        return Doveadm(configured.dovecot.doveadm, configured.dovecot.config)
+    return detect_dovecot(configured.mailboxes) if configured.dovecot == "auto" else None
+
+
+def _notifier(notify: Notify) -> Notifier:
+    ways: list[Notifier] = [
+        Apprise(f"apprise #{number}", reference.resolve)
+        for number, reference in enumerate(notify.apprise, start=1)
+    ]
+    if mail := notify.mail:
+        password = mail.password.resolve if mail.password else None
+        server = MailServer(mail.host, mail.port, mail.starttls, mail.user, password)
+        ways.insert(0, Mail(tuple(mail.to), mail.sender, server))
+    return Several(ways) if ways else Log()
