@@ -35,7 +35,7 @@ class Services:
         restore: Brings messages back.
         retain: Lets old points go.
         watch: Says how things stand.
-        notifier: Tells the operators.
+        notifier: Tells the operators; fails when nobody is configured to be told.
         archives: Gives a repository by its configured name, with all of borg's verbs.
         connect: Gives a system by its configured name, with its adapters.
     """
@@ -82,7 +82,8 @@ class _Wiring:
         config, clock, zone = self._config, self._clock, self._config.zone
         state = self._state()
         notifier = _notifier(config.notify)
-        watch = Watch(tuple(config.systems), self.connect, state, notifier, zone=zone, clock=clock)
+        told = notifier if notifier.notifiers else Log()
+        watch = Watch(tuple(config.systems), self.connect, state, told, zone=zone, clock=clock)
         return Services(
             config=config,
             state=state,
@@ -148,7 +149,7 @@ def _doveadm(configured: SystemConfig) -> Doveadm | None:
     return detect_dovecot(configured.mailboxes) if configured.dovecot == "auto" else None
 
 
-def _notifier(notify: Notify) -> Notifier:
+def _notifier(notify: Notify) -> Several:
     ways: list[Notifier] = [
         Apprise(f"apprise #{number}", reference.resolve)
         for number, reference in enumerate(notify.apprise, start=1)
@@ -157,4 +158,4 @@ def _notifier(notify: Notify) -> Notifier:
         password = mail.password.resolve if mail.password else None
         server = MailServer(mail.host, mail.port, mail.starttls, mail.user, password)
         ways.insert(0, Mail(tuple(mail.to), mail.sender, server))
-    return Several(ways) if ways else Log()
+    return Several(ways)
