@@ -1,49 +1,22 @@
 """Do what an operator does in Prefect's pages: start a deployment, wait, read what it left."""
 
 import time
-from dataclasses import dataclass
-from typing import Any
 
 from deployments import runs
 from deployments.api import Api
 from mailrewind.errors import MailrewindError
+from mailrewind.model.reports import BackupReport
+from mailrewind.model.restores import RestorePlan, RestoreReport
 from mailrewind.wiring import wire
 from tools.demo_stage import SYSTEM, Stage
 
 RUN_SECONDS = 300
+POLL_SECONDS = 0.5
 ENDED = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 
 class DemoFailed(MailrewindError):
     """The demo did not show what it should."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the page of a plan says.
-
-    Attributes:
-        id: The plan's id.
-        to_add: Messages that are missing.
-        present: Messages that are there.
-    """
-
-    id: str
-    to_add: int
-    present: int
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What the page of a restore says.
-
-    Attributes:
-        id: The restore's id.
-        added: Messages that were added.
-    """
-
-    id: str
-    added: int
 
 
 class Operator:
@@ -53,28 +26,30 @@ class Operator:
         self._api = Api.of(stage.config)
         self._state = wire(stage.config).state
 
-    def back_up(self) -> str:
-        """Run the backup; return what its report says."""
-        self._run(f"backup/{SYSTEM}", {"system": SYSTEM})
-        report = self._state.backup_reports(SYSTEM, limit=1)[0]
-        messages = report.index.messages if report.index else 0
-        size = report.added_bytes / 1_000_000
-        return f"{report.point}: {messages:,} messages, {size:.1f} MB in borg's repository"
+    def back_up(self) -> BackupReport:
+        """Run the backup; return its report."""
+        run = self._run(f"backup/{SYSTEM}", {"system": SYSTEM})
+        while run.state == "CANCELLED":  # its schedule came first: two at once are one too many
+            time.sleep(POLL_SECONDS)
+            run = self._run(f"backup/{SYSTEM}", {"system": SYSTEM})
+        _demand_completed(run)
+        return self._state.backup_reports(SYSTEM, limit=1)[0]
 
-    def plan(self, mailbox: str) -> Plan:
+    def plan(self, mailbox: str, point: str) -> RestorePlan:
         """Fill in the restore form and leave its action at "plan"."""
-        run = self._run("restore/mailbox", _form(mailbox))
-        plan = self._state.plan(self._left_by(run, "plan-"))
-        return Plan(plan.id, len(plan.selection.additions), plan.selection.present)
+        run = self._run("restore/mailbox", _form(mailbox, point))
+        _demand_completed(run)
+        return self._state.plan(self._left_by(run, "plan-"))
 
-    def restore(self, mailbox: str, plan: Plan | None = None) -> Restored:
-        """Fill in the form for the restore, with a plan's id or without."""
-        more = {"action": "restore", "plan_id": plan.id if plan else ""}
-        run = self._run("restore/mailbox", _form(mailbox) | more)
-        report = self._state.restore_report(self._left_by(run, "restore-"))
-        return Restored(report.id, len(report.added))
+    def restore(self, mailbox: str, point: str, *, plan_id: str = "") -> RestoreReport:
+        """Fill in the form for the restore; with a plan's id, as the plan's link does."""
+        form = _form(mailbox, point) | {"action": "restore", "plan_id": plan_id}
+        run = self._run("restore/mailbox", form)
+        _demand_completed(run)
+        return self._state.restore_report(self._left_by(run, "restore-"))
 
-    def _run(self, deployment: str, request: dict[str, Any]) -> str:
+    def _run(self, deployment: str, request: dict[str, str]) -> runs.Run:
+        """Start a deployment and return its run once that has ended."""
         found = self._api.get(f"/deployments/name/{deployment}")
         created = self._api.post(
             f"/deployments/{found['id']}/create_flow_run",
@@ -84,19 +59,24 @@ class Operator:
         while (run := runs.read(self._api, created["id"])).state not in ENDED:
             if time.monotonic() > deadline:
                 raise DemoFailed(f"{run.name} is still {run.state} after {RUN_SECONDS} seconds.")
-            time.sleep(0.5)
-        if run.state != "COMPLETED":
-            raise DemoFailed(f"{run.name} ended as {run.state}: {run.message}")
-        return run.id
+            time.sleep(POLL_SECONDS)
+        return run
 
-    def _left_by(self, run: str, prefix: str) -> str:
+    def _left_by(self, run: runs.Run, prefix: str) -> str:
         """Return the id in the key of the page that a run left."""
-        pages = self._api.post("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})
+        pages = self._api.post(
+            "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run.id]}}}
+        )
         for page in pages:
             if (page["key"] or "").startswith(prefix):
                 return str(page["key"]).removeprefix(prefix)
-        raise DemoFailed(f"The run left no page {prefix}….")
+        raise DemoFailed(f"{run.name} left no page {prefix}….")
 
 
-def _form(mailbox: str) -> dict[str, Any]:
-    return {"system": SYSTEM, "mailbox": mailbox, "reason": "make demo"}
+def _demand_completed(run: runs.Run) -> None:
+    if run.state != "COMPLETED":
+        raise DemoFailed(f"{run.name} ended as {run.state}: {run.message}")
+
+
+def _form(mailbox: str, point: str) -> dict[str, str]:
+    return {"system": SYSTEM, "mailbox": mailbox, "moment": point, "reason": "make demo"}

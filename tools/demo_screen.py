@@ -71,13 +71,11 @@ class Screen:
             lines.append("It is stopped. [bold]make demo KEEP=1[/] leaves it running.")
         self._console.print(Panel("\n".join(lines), title=f"mailrewind demo, {took:.0f} s"))
 
-    def failure(self, error: MailrewindError, log: str) -> None:
-        """Say what went wrong, and what Prefect's side said last."""
+    def failure(self, error: MailrewindError) -> None:
+        """Say what went wrong and what to do."""
         self._console.print(f"[bold red]✗ {escape(str(error))}[/]")
         if error.advice:
             self._console.print(escape(error.advice))
-        if log:
-            self._console.print(Panel(escape(log), title="the end of up.log"))
 
 
 _PROPERTIES: dict[str, Callable[[Seen], object]] = {

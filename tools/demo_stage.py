@@ -6,19 +6,15 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from deployments import settings
-from deployments.api import Api, ApiRefused, ApiUnreachable
 from mailrewind.config import Config, load
-from mailrewind.errors import MailrewindError, StackError
+from mailrewind.errors import StackError
 from tools import sample_mail
 
 SYSTEM = "office"
 USUAL_PORT = 4200
-READY_SECONDS = 180
-STOP_SECONDS = 90
 
 
 class Stage:
@@ -34,8 +30,6 @@ class Stage:
         self.place = place
         self.mail = place / "mail"
         self.configuration = place / "mailrewind.yaml"
-        self._log = place / "up.log"
-        self._stack: subprocess.Popen[bytes] | None = None
 
     @property
     def config(self) -> Config:
@@ -64,58 +58,33 @@ class Stage:
         self.configuration.write_text(self._written_configuration(passphrase), encoding="utf-8")
 
     def up(self) -> None:
-        """Start Prefect's side and wait until its deployments stand.
+        """Start Prefect's side and wait until its schedules are active.
 
         Raises:
-            StackError: It ended, or was not ready in time.
+            StackError: It did not come up.
         """
-        with self._log.open("wb") as log:
-            self._stack = subprocess.Popen(
-                self._command("up"),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + READY_SECONDS
-        while not self._is_ready():
-            if self._stack.poll():
-                raise StackError(f"`mailrewind up` ended with exit code {self._stack.returncode}.")
-            if time.monotonic() > deadline:
-                raise StackError(f"Prefect was not ready after {READY_SECONDS} seconds.")
-            time.sleep(0.5)
+        self._ask("up")
 
     def down(self) -> None:
-        """Stop Prefect's side; running flows end first."""
-        if not self.configuration.exists():
-            return
-        subprocess.run(
-            self._command("down"), stdin=subprocess.DEVNULL, capture_output=True, check=False
+        """Stop Prefect's side, if any of it runs; running flows end first.
+
+        Raises:
+            StackError: Something could not be stopped.
+        """
+        if self.configuration.exists():
+            self._ask("down")
+
+    def _ask(self, verb: str) -> None:
+        done = subprocess.run(
+            self._command(verb),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
-        if self._stack is None:
-            return
-        try:
-            self._stack.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._stack.terminate()
-            self._stack.wait(STOP_SECONDS)
-
-    def last_words(self) -> str:
-        """Return the end of what `mailrewind up` said, or ""."""
-        if not self._log.exists():
-            return ""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
-
-    def _is_ready(self) -> bool:
-        try:
-            api = Api.of(self.config)
-            for deployment in (f"backup/{SYSTEM}", "restore/mailbox"):
-                api.get(f"/deployments/name/{deployment}")
-        except (ApiUnreachable, ApiRefused):
-            return False
-        except MailrewindError:  # no password yet: the server has not come so far
-            return False
-        return True
+        if done.returncode:
+            raise StackError(f"`mailrewind {verb}` ended with {done.returncode}:\n{done.stdout}")
 
     def _command(self, verb: str) -> list[str]:
         mailrewind = Path(sys.executable).with_name("mailrewind")
