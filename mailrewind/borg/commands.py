@@ -1,0 +1,135 @@
+"""borg's verbs as argument lists; pure functions.
+
+Paths and names are always literal: options end before them with ``--``, paths to read carry the
+style ``pf:`` (the full path), and nothing ever meets a shell. The options that every verb shares
+are added where borg is run.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+# One item: mode and type, size, mtime, path, and what a link points to. NUL can stand in no path.
+LIST_FORMAT = "{mode} {size} {isomtime} {bpath}{NUL}{source}{NUL}"
+
+# ctime tells of every change; changing the mode once makes borg read everything again.
+_FILES_CACHE = "--files-cache=ctime,size,inode"
+_CREATE = ("create", "--json", "--comment=mailrewind", _FILES_CACHE)
+# What an interrupted first backup loses at most.
+_CHECKPOINT = "--checkpoint-interval=600"
+
+
+def init(location: str, encryption: str) -> list[str]:
+    """Create a repository, and the directories above it."""
+    return ["init", f"--encryption={encryption}", "--make-parent-dirs", "--", location]
+
+
+def create(
+    location: str, archive: str, roots: Sequence[Path], *, excludes: Sequence[str], compression: str
+) -> list[str]:
+    """Archive directories with all that lies below them."""
+    return [
+        *_CREATE,
+        "--progress",
+        _CHECKPOINT,
+        f"--compression={compression}",
+        *(f"--exclude={pattern}" for pattern in excludes),
+        "--",
+        _at(location, archive),
+        *map(str, roots),
+    ]
+
+
+def create_from_stdin(location: str, archive: str, *, compression: str) -> list[str]:
+    r"""Archive the paths that stand on standard input, each with "\0" behind it."""
+    return [
+        *_CREATE,
+        f"--compression={compression}",
+        "--paths-from-stdin",
+        r"--paths-delimiter=\0",
+        "--",
+        _at(location, archive),
+    ]
+
+
+def list_archives(location: str, *, checkpoints: bool = False) -> list[str]:
+    """List the archives as JSON, without waiting for any lock."""
+    also = ["--consider-checkpoints"] if checkpoints else []
+    return ["list", "--bypass-lock", "--json", *also, "--", location]
+
+
+def list_files(location: str, archive: str) -> list[str]:
+    """List an archive in ``LIST_FORMAT``."""
+    return ["list", "--bypass-lock", f"--format={LIST_FORMAT}", "--", _at(location, archive)]
+
+
+def export_tar(location: str, archive: str, paths: Sequence[str], *, patterns: Path) -> list[str]:
+    """Write chosen paths of an archive to standard output, as tar, in the archive's order.
+
+    Args:
+        location: Of the repository.
+        archive: Its name.
+        paths: At least one.
+        patterns: A file with more paths, as ``pattern_line`` writes them.
+    """
+    if not paths:
+        raise ValueError("without a path borg would export the whole archive")
+    options = ["--bypass-lock", f"--patterns-from={patterns}"]
+    literal = [f"pf:{path}" for path in paths]
+    return ["export-tar", *options, "--", _at(location, archive), "-", *literal]
+
+
+def extract(location: str, archive: str, paths: Sequence[str]) -> list[str]:
+    """Write an archive, or some directories of it, below the working directory."""
+    literal = [f"pp:{path}" for path in paths]
+    return ["extract", "--bypass-lock", "--", _at(location, archive), *literal]
+
+
+def info(location: str) -> list[str]:
+    """Tell the repository's id, encryption and sizes as JSON."""
+    return ["info", "--bypass-lock", "--json", "--", location]
+
+
+def delete(location: str, archives: Sequence[str]) -> list[str]:
+    """Delete archives by name."""
+    if not archives:
+        raise ValueError("without a name borg would delete the whole repository")
+    return ["delete", "--", location, *archives]
+
+
+def compact(location: str) -> list[str]:
+    """Give the space of deleted archives back."""
+    return ["compact", "--", location]
+
+
+def check(location: str, *, verify_data: bool) -> list[str]:
+    """Look for damage, in the stored messages as well if asked; never repair."""
+    data = ["--verify-data"] if verify_data else []
+    return ["check", "--progress", *data, "--", location]
+
+
+def break_lock(location: str) -> list[str]:
+    """Remove the locks of the repository and of its cache."""
+    return ["break-lock", "--", location]
+
+
+def key_export(location: str, target: Path) -> list[str]:
+    """Write a copy of the repository's key."""
+    return ["key", "export", "--", location, str(target)]
+
+
+def fits_pattern_line(path: str) -> bool:
+    """Whether a pattern file can hold this path: it is text, split at line ends, and stripped."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\n" not in path and "\r" not in path and path == path.rstrip()
+
+
+def pattern_line(path: str) -> str:
+    """Return the line of a pattern file that includes exactly this path."""
+    return f"+ pf:{path}\n"
+
+
+def _at(location: str, archive: str) -> str:
+    return f"{location}::{archive}"
