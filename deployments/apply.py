@@ -115,6 +115,9 @@ def _change(api: Api, there: Found, deployment: Deployment) -> None:
     body = _body(deployment)
     if there.deployment.schedules != deployment.schedules:
         body["schedules"] = [_schedule_body(schedule) for schedule in deployment.schedules]
+    if there.deployment.limit is None:
+        # A limit that was switched off is only switched on again by making it anew.
+        api.patch(f"/deployments/{there.id}", {"concurrency_limit": None})
     api.patch(f"/deployments/{there.id}", body)
 
 
@@ -134,6 +137,8 @@ def _body(deployment: Deployment) -> Json:
         "pull_steps": list(deployment.pull_steps),
         "job_variables": deployment.job_variables,
         "path": deployment.path,
+        "storage_document_id": None,
+        "infrastructure_document_id": None,
     }
 
 

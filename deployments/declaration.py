@@ -65,6 +65,7 @@ class Deployment:
         pull_steps: What a worker would do before a run: nothing.
         job_variables: What a run would change in the pool's template: nothing.
         path: Where a worker would change to: nowhere.
+        blocks: Ids of storage and infrastructure blocks, which would bring their own code: none.
     """
 
     flow: str
@@ -84,6 +85,7 @@ class Deployment:
     pull_steps: Sequence[Json] = ()
     job_variables: Json = field(default_factory=dict)
     path: str = ""
+    blocks: Sequence[str] = ()
 
     @property
     def full_name(self) -> str:

@@ -9,7 +9,7 @@ from .api import Api
 from .declaration import OURS, Deployment, Json, Schedule
 
 _PAGE = 200
-_UNSAID = {"tags", "schema"}  # their difference is a digest or a page of JSON
+_BLOCKS = ("storage_document_id", "infrastructure_document_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,7 @@ def _found(raw: Json, flow: str) -> Found:
             pull_steps=tuple(raw.get("pull_steps") or ()),
             job_variables=raw.get("job_variables") or {},
             path=raw.get("path") or "",
+            blocks=tuple(raw[name] for name in _BLOCKS if raw.get(name)),
         ),
     )
 
