@@ -1,6 +1,6 @@
 """mailrewind.yaml as frozen, validated models; an error names file, line, key and expectation."""
 
-from mailrewind.config.loading import find, load
+from mailrewind.config.loading import find, load, schema
 from mailrewind.config.models import (
     Config,
     DoveadmSettings,
@@ -25,4 +25,5 @@ __all__ = [
     "System",
     "find",
     "load",
+    "schema",
 ]

@@ -62,6 +62,15 @@ def load(path: Path | None = None) -> Config:
     return _validated(document, place)
 
 
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of the file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Config.model_json_schema(),
+        "title": "mailrewind.yaml",
+    }
+
+
 def _validated(document: Document, place: Path) -> Config:
     if not isinstance(document.data, dict):
         raise _invalid(place, [Problem(1, (), "expected keys such as repositories and systems")])

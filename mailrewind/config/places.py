@@ -25,6 +25,8 @@ PlacedPath = Annotated[Path, AfterValidator(_placed)]
 
 def placed_location(location: str, info: ValidationInfo) -> str:
     """Make a repository's location absolute if it is a relative path of this machine."""
+    if "{" in location or "}" in location:
+        raise ValueError("a location without braces, which borg takes for placeholders")
     if _REMOTE.match(location):
         return location
     return str(_placed(Path(location), info))

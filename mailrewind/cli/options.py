@@ -1,0 +1,15 @@
+"""Options that several verbs share."""
+
+import click
+
+at = click.option(
+    "--at",
+    default="latest",
+    show_default=True,
+    metavar="latest|POINT|TIME",
+    help="As it was then: a restore point's name, or a time such as '2026-11-12 13:00'.",
+)
+yes = click.option("--yes", is_flag=True, help="Do it; without this only the plan is shown.")
+reason = click.option(
+    "--reason", default="", metavar="TEXT", help="Why; it goes into the audit line."
+)

@@ -1,0 +1,147 @@
+"""How things stand, and who is told when they stand badly."""
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from mailrewind.cli import shapes, show
+from mailrewind.cli.grammar import Command, tell
+from mailrewind.cli.invocation import Invocation
+from mailrewind.errors import MailrewindError
+from mailrewind.model.restores import RestoreReport
+
+if TYPE_CHECKING:
+    from mailrewind.services.watch import Alarm, Overview, SystemOverview
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def status(invocation: Invocation) -> None:
+    """Show on one screen how everything stands."""
+    overview = invocation.services.watch.overview()
+    if invocation.as_json:
+        invocation.print_json(shapes.overview(overview))
+        return
+    _show_systems(overview, invocation)
+    _show_restores(overview, invocation)
+    _show_wrong(overview, invocation)
+
+
+@click.command(cls=Command)
+@click.option(
+    "--loop",
+    "loop_seconds",
+    type=click.IntRange(1, 86_400),
+    metavar="SECONDS",
+    help="Go on, and look again after so many seconds.",
+)
+@click.option("--try", "is_try", is_flag=True, help="Only send a message to see that it arrives.")
+@click.pass_obj
+def watch(invocation: Invocation, *, loop_seconds: int | None, is_try: bool) -> None:
+    """Tell the operators what is wrong; works while Prefect is dead."""
+    if is_try:
+        invocation.services.notifier.tell(
+            "mailrewind: a trial", "This is what an alarm looks like."
+        )
+        show.line("A message was sent to everybody who is configured.")
+        return
+    if loop_seconds is None:
+        _show_alarms(invocation.services.watch.check(), invocation)
+        return
+    while True:
+        # What is broken now may work at the next look: a watch that ends is the worst alarm.
+        try:
+            _show_alarms(invocation.services.watch.check(), invocation)
+        except MailrewindError as error:
+            tell(error, invocation)
+        time.sleep(loop_seconds)
+
+
+def _show_systems(overview: "Overview", invocation: Invocation) -> None:
+    show.table(
+        ("System", "Newest restore point", "Age", "Points", "Repository", "Size", "State"),
+        [
+            (
+                system.name,
+                show.moment(system.newest.taken_at, invocation.zone) if system.newest else "none",
+                show.age(system.newest.taken_at, overview.at) if system.newest else "",
+                f"{system.points:,}",
+                system.repository,
+                _size(system),
+                _state(system, overview, invocation),
+            )
+            for system in overview.systems
+        ],
+        right=(3, 5),
+    )
+
+
+def _size(system: "SystemOverview") -> str:
+    if system.last_report is None:
+        return ""
+    return show.size(sum(archive.original_bytes for archive in system.last_report.archives))
+
+
+def _state(system: "SystemOverview", overview: "Overview", invocation: Invocation) -> str:
+    if system.running is not None:
+        return f"backing up now (pid {system.running.pid} on {system.running.host})"
+    next_run = show.moment(system.next_run, invocation.zone)
+    if system.last_failure is not None:
+        age = show.age(system.last_failure.taken_at, overview.at)
+        return f"FAILED {age}; next {next_run}"
+    return f"OVERDUE; next {next_run}" if system.is_overdue else f"ok; next {next_run}"
+
+
+def _show_restores(overview: "Overview", invocation: Invocation) -> None:
+    if overview.leases:
+        show.line()
+        show.table(
+            ("Restore running", "System", "By", "Since"),
+            [
+                (lease.mailbox, lease.system, lease.holder, show.age(lease.since, overview.at))
+                for lease in overview.leases
+            ],
+        )
+    if not overview.restores:
+        return
+    show.line()
+    show.table(
+        ("Last restores", "Mailbox", "Added", "Failed", "When", "By", ""),
+        [_restore_row(report, overview, invocation) for report in overview.restores],
+        right=(2, 3),
+    )
+
+
+def _restore_row(
+    report: RestoreReport, overview: "Overview", invocation: Invocation
+) -> tuple[str, ...]:
+    when = show.moment(report.finished_at, invocation.zone)
+    return (
+        report.id,
+        report.plan.request.mailbox,
+        f"{len(report.added):,}",
+        f"{len(report.failed):,}",
+        f"{when}, {show.age(report.finished_at, overview.at)}",
+        report.plan.request.initiator,
+        "undone" if report.undone_at else "",
+    )
+
+
+def _show_wrong(overview: "Overview", invocation: Invocation) -> None:
+    show.line()
+    if overview.alarms:
+        _show_alarms(overview.alarms, invocation)
+        return
+    wrong = [system for system in overview.systems if system.is_overdue or system.last_failure]
+    show.line("No alarm was told." if wrong else "Nothing is wrong.")
+
+
+def _show_alarms(alarms: "tuple[Alarm, ...] | list[Alarm]", invocation: Invocation) -> None:
+    if invocation.as_json:
+        invocation.print_json([shapes.alarm(alarm) for alarm in alarms])
+        return
+    if not alarms:
+        show.line("Nothing is wrong.")
+    for alarm in alarms:
+        show.line(f"ALARM since {show.moment(alarm.since, invocation.zone)}: {alarm.text}")
