@@ -1,0 +1,80 @@
+"""What is looked after every minute while the stack runs."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mailrewind.config import Config, load
+from mailrewind.errors import MailrewindError
+
+from . import catch_up
+from .api import Api
+from .telling import tell_failures
+
+if TYPE_CHECKING:
+    from mailrewind.wiring import Services
+
+logger = logging.getLogger(__name__)
+
+_EVERY_SECONDS = 60.0
+
+
+def now_utc() -> datetime:
+    """Return the present moment."""
+    return datetime.now(UTC)
+
+
+def watch_for_ever(config: Config) -> None:
+    """Catch up, and tell what is wrong, every minute; whatever happens, go on."""
+    watching = _Watching(config)
+    while True:
+        for chore in (watching.catch_up, watching.tell_runs, watching.check):
+            _carry_out(chore)
+        time.sleep(_EVERY_SECONDS)
+
+
+class _Watching:
+    """The services, wired again when the configuration has changed."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._read_at: float | None = None
+        self._services: Services | None = None
+
+    def catch_up(self) -> None:
+        services, api = self._wired(), Api.of(self._config)
+        catch_up.collapse(api, self._config.prefect.pool, now=now_utc())
+        catch_up.catch_up(api, services.watch.overdue())
+
+    def tell_runs(self) -> None:
+        services = self._wired()
+        tell_failures(
+            Api.of(self._config),
+            self._config.prefect.pool,
+            services.watch,
+            services.state,
+            now=now_utc(),
+        )
+
+    def check(self) -> None:
+        self._wired().watch.check()
+
+    def _wired(self) -> "Services":
+        changed = self._config.path.stat().st_mtime
+        if self._services is None or changed != self._read_at:
+            from mailrewind.wiring import wire  # a second of imports that `up` need not wait for
+
+            self._services = wire(load(self._config.path))
+            self._read_at = changed
+        return self._services
+
+
+def _carry_out(chore: Callable[[], None]) -> None:
+    try:
+        chore()
+    except MailrewindError as error:
+        logger.warning("%s: %s %s", chore.__name__, error, error.advice)
+    except Exception:  # one broken chore must not end the others
+        logger.exception("%s failed", chore.__name__)
