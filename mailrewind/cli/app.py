@@ -21,7 +21,7 @@ from mailrewind.cli.stack import deploy, down, up
 from mailrewind.cli.status import status, watch
 
 
-@click.group(cls=Root)
+@click.group(cls=Root, context_settings={"max_content_width": 110})
 @click.version_option(version("mailrewind"), prog_name="mailrewind")
 def cli() -> None:
     """Hourly backups of mail servers, and any message, folder or mailbox back.

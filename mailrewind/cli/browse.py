@@ -133,10 +133,9 @@ def messages(
     cursor = _read_cursor(after)
     page = browse.messages(system, mailbox, folder, point.name, after=cursor, limit=limit)
     if invocation.as_json:
-        rows = [
-            shapes.message(then, headers, _write_cursor(where)) for then, headers, where in page
-        ]
-        invocation.print_json(rows)
+        invocation.print_json(
+            [shapes.message(then, headers, _write_cursor(where)) for then, headers, where in page]
+        )
         return
     _say_moment(invocation, point)
     show.table(

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import shlex
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ class Invocation:
     """What was asked for beside the verb.
 
     Configuration and services are imported and built when a command first touches them: pydantic,
-    SQLAlchemy and apprise take most of a second, which `--help` and a mistyped option need not wait.
+    SQLAlchemy and apprise take most of a second, which `--help` and a mistyped option need not.
 
     Attributes:
         config_path: As given with --config.
@@ -63,8 +64,6 @@ class Invocation:
 
     def command(self, *words: str) -> str:
         """Return a command line that calls this program with the same configuration."""
-        import shlex
-
         named = ("--config", str(self.config_path)) if self.config_path else ()
         return shlex.join(["mailrewind", *named, *words])
 

@@ -1,6 +1,7 @@
 """How things stand, and who is told when they stand badly."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -137,7 +138,7 @@ def _show_wrong(overview: "Overview", invocation: Invocation) -> None:
     show.line("No alarm was told." if wrong else "Nothing is wrong.")
 
 
-def _show_alarms(alarms: "tuple[Alarm, ...] | list[Alarm]", invocation: Invocation) -> None:
+def _show_alarms(alarms: "Sequence[Alarm]", invocation: Invocation) -> None:
     if invocation.as_json:
         invocation.print_json([shapes.alarm(alarm) for alarm in alarms])
         return
