@@ -26,10 +26,12 @@ _INSTANT = timedelta(microseconds=1)
 
 _DAY_OR_TIME = re.compile(
     r"(?P<day>today|yesterday|\d{4}-\d{2}-\d{2})"
-    r"(?:[ t](?P<clock>\d{1,2}:\d{2}(?P<seconds>:\d{2}(?:\.\d{1,6})?)?) ?(?P<offset>z|[+-]\d{2}:?\d{2})?)?"
+    r"(?:[ t](?P<clock>\d{1,2}:\d{2}(?P<seconds>:\d{2}(?:\.\d{1,6})?)?)"
+    r" ?(?P<offset>z|[+-]\d{2}:?\d{2})?)?",
+    re.ASCII,
 )
-_AGO = re.compile(r"(?P<count>\d{1,6}) ?(?P<unit>minute|hour|day|week)s? ago")
-_POINT_NAME = re.compile(r"(?P<system>.+)-\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
+_AGO = re.compile(r"(?P<count>\d{1,6}) ?(?P<unit>minute|hour|day|week)s? ago", re.ASCII)
+_POINT_NAME = re.compile(r"(?P<system>.+)-\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", re.ASCII)
 
 
 def parse_moment(
