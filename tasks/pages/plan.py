@@ -77,14 +77,14 @@ def _way_on(plan: RestorePlan, form: str) -> str:
     number = len(plan.selection.additions)
     if not number:
         return "Nothing is missing: there is nothing to restore."
-    refused = plan.is_over_quota and not plan.request.over_quota
-    return page(
-        "**It does not fit into the quota.** The restore is refused unless *Go over quota* is on."
-        if refused
-        else "",
+    if plan.is_over_quota and not plan.request.over_quota:
+        return (
+            "**It does not fit into the quota.** To go over it, plan again with *Go over quota* on."
+        )
+    if not form:
+        return f"To restore, choose *restore* in the form and give it the plan {plan.id}."
+    return (
         f"**[Restore {count(number, 'message')}]({form})** opens the form, filled in for this plan."
-        if form
-        else f"To restore, choose *restore* in the form and give it the plan {plan.id}.",
     )
 
 
