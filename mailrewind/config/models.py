@@ -28,7 +28,7 @@ from mailrewind.config.secrets import SecretRef
 from mailrewind.errors import UnknownRepository, UnknownSystem
 
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
-Count = Annotated[int, Field(ge=0, le=100_000, strict=True)]
+Count = Annotated[int, Field(ge=-1, le=100_000, strict=True)]
 Name = Annotated[str, StringConstraints(pattern=checks.NAME)]
 Address = Annotated[str, AfterValidator(checks.address)]
 Word = Annotated[str, Field(min_length=1)]
@@ -39,6 +39,14 @@ class Model(BaseModel):
 
     # Pydantic would repeat the value in its errors, and the value may be a secret.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_keys(cls, value: Any) -> Any:
+        """Take a known key with nothing behind it for one that is not written."""
+        if not isinstance(value, dict):
+            return value
+        return {k: v for k, v in value.items() if v is not None or k not in cls.model_fields}
 
 
 class Repository(Model):
@@ -78,7 +86,7 @@ class Repository(Model):
 class Retention(Model):
     """How many restore points stay, counted as `borg prune` counts."""
 
-    hourly: Count = Field(24, description="The newest point of this many hours.")
+    hourly: Count = Field(24, description="The newest point of this many hours; -1 is all.")
     daily: Count = Field(7, description="The newest point of this many days.")
     weekly: Count = Field(4, description="The newest point of this many weeks.")
     monthly: Count = Field(6, description="The newest point of this many months.")
@@ -91,7 +99,7 @@ class Retention(Model):
     def _keeps_something(self) -> Self:
         if not any((self.hourly, self.daily, self.weekly, self.monthly, self.yearly)):
             raise ValueError(
-                "at least one of hourly, daily, weekly, monthly, yearly above 0; "
+                "at least one of hourly, daily, weekly, monthly, yearly other than 0; "
                 "as written, nothing but the floor would be kept"
             )
         return self
@@ -205,7 +213,9 @@ class Config(Model):
         description="The mail systems, by name."
     )
     notify: Notify = Field(default_factory=Notify, description="Who is told of failures.")
-    prefect: PrefectSettings = Field(default_factory=PrefectSettings, description="Prefect's side.")
+    prefect: PrefectSettings = Field(
+        default_factory=PrefectSettings, description="Where Prefect runs."
+    )
     state_url: SecretRef | None = Field(
         None, description="URL of a PostgreSQL database for the state; SQLite without it."
     )

@@ -111,7 +111,7 @@ def test_several_mistakes_are_told_together(tmp_path: Path) -> None:
         (
             "    retention: {hourly: 0, daily: 0, weekly: 0, monthly: 0}\n",
             "10: systems.office.retention: expected at least one of hourly, daily, weekly, "
-            "monthly, yearly above 0; as written, nothing but the floor would be kept",
+            "monthly, yearly other than 0; as written, nothing but the floor would be kept",
         ),
         (
             "    retention: {floor: 0}\n",
