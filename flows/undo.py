@@ -21,7 +21,7 @@ class UndoRequest(BaseModel):
 
 
 @flow(
-    name="undo",
+    name="undo-restore",
     flow_run_name="undo restore {request.restore_id}",
     timeout_seconds=FLOW_TIMEOUT_SECONDS,
     persist_result=False,

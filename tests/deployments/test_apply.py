@@ -16,7 +16,7 @@ from tests.prefect_server import PrefectServer
 pytest_plugins = ["tests.prefect_fixture"]
 
 TABLES = ("deployment", "deployment_schedule", "flow", "work_pool", "work_queue")
-NAMES = ["backup/office", "restore/mailbox", "retain/daily", "undo/restore"]
+NAMES = ["backup/office", "restore/mailbox", "retain/daily", "undo-restore/undo"]
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_dry_run_tells_and_changes_nothing(api: Api, configured: Callable[..., C
     assert [each.full_name for each in told.new] == [
         "backup/office",
         "restore/mailbox",
-        "undo/restore",
+        "undo-restore/undo",
         "retain/daily",
     ]
     assert names(api) == []
