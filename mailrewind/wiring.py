@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from typing import Literal
 
 from mailrewind.borg.repository import BorgRepository, RepositorySettings
 from mailrewind.catalog import SqlCatalog
@@ -19,7 +20,7 @@ from mailrewind.services.restore import Restore
 from mailrewind.services.retain import Retain
 from mailrewind.services.watch import Watch
 from mailrewind.state.state import SqlState
-from mailrewind.systems.maildir import Doveadm, MaildirSettings, MaildirSystem, detect_dovecot
+from mailrewind.systems.maildir import Doveadm, MaildirSettings, MaildirSystem
 from mailrewind.transports.processes import is_alive, this_process
 
 
@@ -143,10 +144,10 @@ def _maildir(name: str, configured: SystemConfig) -> MaildirSystem:
     )
 
 
-def _doveadm(configured: SystemConfig) -> Doveadm | None:
+def _doveadm(configured: SystemConfig) -> Doveadm | Literal["auto"] | None:
     if isinstance(configured.dovecot, DoveadmSettings):
         return Doveadm(configured.dovecot.doveadm, configured.dovecot.config)
-    return detect_dovecot(configured.mailboxes) if configured.dovecot == "auto" else None
+    return "auto" if configured.dovecot == "auto" else None
 
 
 def _notifier(notify: Notify) -> Several:
