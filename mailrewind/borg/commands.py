@@ -119,16 +119,17 @@ def key_export(location: str, target: Path) -> list[str]:
 
 def fits_pattern_line(path: str) -> bool:
     """Whether a pattern file can hold this path: it is text, split at line ends, and stripped."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\n" not in path and "\r" not in path and path == path.rstrip()
+    return is_text(path) and not set(path) & {"\n", "\r"} and path == path.rstrip()
 
 
 def pattern_line(path: str) -> str:
     """Return the line of a pattern file that includes exactly this path."""
     return f"+ pf:{path}\n"
+
+
+def is_text(path: str) -> bool:
+    """Whether a path is UTF-8 on the disk."""
+    return path == path.encode(errors="replace").decode()
 
 
 def _at(location: str, archive: str) -> str:

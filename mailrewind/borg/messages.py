@@ -163,11 +163,12 @@ class Hearing:
 
     def _by_code(self, returncode: int, location: str) -> errors.RepositoryError:
         said = [message.text for message in self.messages if message.level != "WARNING"]
-        last = (said or self.unparsed or ["it said nothing"])[-1].strip().splitlines()[-1:]
+        # A traceback comes with a description of the system behind it.
+        last = (said or self.unparsed or ["it said nothing"])[-1].partition("\nPlatform: ")[0]
         if any(text.startswith("Got Ctrl-C") for text in said):
             returncode = -2
         kind = _BY_CODE.get(returncode, errors.BorgFailed)
-        return kind(f"borg ended with code {returncode} on {location}: {''.join(last)}")
+        return kind(f"borg ended with code {returncode} on {location}: {_last_line(last)}")
 
     def _hear_message(self, record: Mapping[str, Any]) -> None:
         level = str(record.get("levelname", ""))
@@ -217,6 +218,10 @@ def _told(
         return kind(f"the repository at {location} is not the one that was known here")
     text = message.text.strip().splitlines()[0].rstrip(".")
     return kind(text if location in text else f"{location}: {text}")
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2]
 
 
 def _record(line: str) -> Mapping[str, Any] | None:

@@ -6,17 +6,18 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mailrewind.borg import commands
+from mailrewind.borg.known import forget, known_id, remember
 from mailrewind.borg.locks import Holder, holder_of
 from mailrewind.borg.messages import Message, finding_of, source_error
-from mailrewind.borg.process import Ended, memory_file, run_borg, stream_borg
-from mailrewind.borg.reading import LISTING_ENCODING, as_source, exported_files, listed_files
+from mailrewind.borg.process import Ended, run_borg
+from mailrewind.borg.reader import read_contents, read_listing
 from mailrewind.borg.settings import RepositorySettings
 from mailrewind.errors import (
     ArchivePathMissing,
@@ -24,6 +25,7 @@ from mailrewind.errors import (
     RepositoryDamaged,
     RepositoryLocked,
     RepositoryMissing,
+    RepositoryMoved,
     RepositoryRefused,
     SourceMissing,
     SourceUnreadable,
@@ -35,7 +37,6 @@ __all__ = ["BorgRepository", "RepositoryInfo", "RepositorySettings"]
 
 logger = logging.getLogger(__name__)
 
-_T = TypeVar("_T")
 _ARGUMENTS = 500  # paths of a kilobyte each stay far below what the kernel takes
 
 
@@ -61,11 +62,7 @@ class RepositoryInfo:
 
 
 class BorgRepository:
-    """One repository, written through the borg executable and read past its lock.
-
-    Reading takes no lock, because a reader that holds one makes the hourly backup fail. When
-    something is deleted meanwhile, borg may stumble; then it is asked once more.
-    """
+    """One repository, written through the borg executable and read past its lock."""
 
     def __init__(self, settings: RepositorySettings) -> None:
         if "{" in settings.location or "}" in settings.location:
@@ -76,20 +73,30 @@ class BorgRepository:
         self.settings = settings
 
     def prepare(self) -> None:
-        """Create the repository where nothing or an empty directory is.
+        """Create the repository where nothing or an empty directory is; else see that it is ours.
 
         Raises:
+            RepositoryMissing: There was one at this location before; its disk may not be mounted.
+            RepositoryMoved: Another one was at this location before.
             RepositoryRefused: Something else is there.
             RepositoryError: What stands there cannot be opened.
         """
+        location, base_dir = self.settings.location, self.settings.base_dir
+        known = known_id(base_dir, location)
         try:
-            self.names()
-        except RepositoryMissing:
-            # borg's additional_free_space stays 0: it would hold for delete and compact too, which
-            # then could not free the space that is missing. borg itself leaves four times the size
-            # of its index free at each commit, enough for those two.
-            self._run(commands.init(self.settings.location, self.settings.encryption))
-            logger.info("created the repository %s", self.settings.location)
+            found = self._id()
+        except RepositoryMissing as error:
+            if known:
+                raise RepositoryMissing(
+                    f"the repository {location} is gone; it was there before",
+                    advice="Mount its disk. If you removed it yourself, run "
+                    "`mailrewind repository list NAME --accept-moved` once.",
+                ) from error
+            found = self._init()
+        if known and found != known:
+            raise RepositoryMoved(f"the repository at {location} is another one than before")
+        if not known:
+            remember(base_dir, location, found)
 
     def create(
         self, archive: str, capture: Capture, *, report: Report | None = None
@@ -128,28 +135,27 @@ class BorgRepository:
     ) -> tuple[ArchiveStatistics, Sequence[Finding]]:
         """Archive exactly these files; one that has vanished is a finding.
 
+        So is one with a carriage return in its name: borg reads its input with any line ends.
+
         Raises:
             SourceUnreadable: One may not or cannot be read; nothing was archived.
             ArchiveExists: Done already; a retry may take it as it is.
             RepositoryError: Any other kind, by borg's message id.
         """
         absolute = [f"/{path}" for path in paths]
-        location, compression = self.settings.location, self.settings.compression
-        stdin = None
-        if any("\r" in path for path in absolute):  # borg reads its input as text with any line end
-            files = [Path(path) for path in absolute]
-            command = commands.create(
-                location, archive, files, excludes=(), compression=compression
-            )
-        else:
-            command = commands.create_from_stdin(location, archive, compression=compression)
-            stdin = b"".join(os.fsencode(path) + b"\0" for path in absolute)
+        unsayable = [path for path in absolute if "\r" in path]
+        stdin = b"".join(os.fsencode(path) + b"\0" for path in absolute if "\r" not in path)
+        command = commands.create_from_stdin(
+            self.settings.location, archive, compression=self.settings.compression
+        )
 
         def judge(message: Message) -> None:
             if error := source_error(message):
                 raise error
 
-        return self._write(archive, command, judge, stdin=stdin)
+        statistics, findings = self._write(archive, command, judge, stdin=stdin)
+        left_out = [Finding(path, "cannot be archived: its name has a CR") for path in unsayable]
+        return statistics, [*findings, *left_out]
 
     def names(self) -> Sequence[str]:
         """Return the names of all archives, oldest first, without borg's checkpoints."""
@@ -161,7 +167,7 @@ class BorgRepository:
         Raises:
             ArchiveMissing: The repository holds no archive of this name.
         """
-        return _again(lambda: self._files(archive))
+        return read_listing(self.settings, archive)
 
     def read(self, archive: str, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Yield (path, content) of regular files, in the archive's order; hard links come last.
@@ -173,7 +179,7 @@ class BorgRepository:
             ArchiveMissing: The repository holds no archive of this name.
             RepositoryDamaged: Content is missing or has changed.
         """
-        return _again(lambda: self._read(archive, paths))
+        return read_contents(self.settings, archive, paths)
 
     def delete(self, archives: Sequence[str]) -> None:
         """Delete archives by name; a name that is gone already is no error."""
@@ -217,8 +223,10 @@ class BorgRepository:
         )
 
     def accept_moved(self) -> None:
-        """Take the repository at this location for the one that was known elsewhere."""
-        run_borg(self.settings, commands.info(self.settings.location), accept_moved=True)
+        """Take what is at this location, be it nothing, for ours from now on."""
+        forget(self.settings.base_dir, self.settings.location)
+        with suppress(RepositoryMissing):
+            run_borg(self.settings, commands.info(self.settings.location), accept_moved=True)
 
     def check(self, *, verify_data: bool = False, report: Report | None = None) -> None:
         """Look for damage, and repair nothing.
@@ -328,10 +336,25 @@ class BorgRepository:
         path = self.settings.local_path
         return holder_of(path, self.settings.base_dir) if path else None
 
+    def _init(self) -> str:
+        # borg's additional_free_space stays 0: it would hold for delete and compact too, which
+        # then could not free the space that is missing. borg itself leaves four times the size of
+        # its index free at each commit, enough for those two.
+        self._run(commands.init(self.settings.location, self.settings.encryption))
+        logger.info("created the repository %s", self.settings.location)
+        return self._id()
+
+    def _id(self) -> str:
+        return str(self._listing()["repository"]["id"])
+
     def _archives(self, *, checkpoints: bool = False) -> list[dict[str, Any]]:
-        command = commands.list_archives(self.settings.location, checkpoints=checkpoints)
-        entries: list[dict[str, Any]] = json.loads(self._run(command).stdout)["archives"]
+        entries: list[dict[str, Any]] = self._listing(checkpoints=checkpoints)["archives"]
         return sorted(entries, key=lambda entry: str(entry["start"]))
+
+    def _listing(self, *, checkpoints: bool = False) -> dict[str, Any]:
+        command = commands.list_archives(self.settings.location, checkpoints=checkpoints)
+        told: dict[str, Any] = json.loads(self._run(command).stdout)
+        return told
 
     def _served_checkpoints(self) -> list[str]:
         # The newest one holds what an interrupted first backup has sent already.
@@ -339,73 +362,6 @@ class BorgRepository:
         entries = self._archives(checkpoints=True)
         newest = max((e["start"] for e in entries if e["name"] in whole), default="")
         return [e["name"] for e in entries if e["name"] not in whole and e["start"] < newest]
-
-    def _files(self, archive: str) -> Iterator[ArchivedFile]:
-        links: list[tuple[ArchivedFile, str]] = []
-        for file, source in self._listed(archive):
-            if source:
-                links.append((file, source))
-            else:
-                yield file
-        if links:
-            wanted = {source for _, source in links}
-            sizes = {
-                shown: file.size_bytes
-                for file, _ in self._listed(archive)
-                if (shown := as_source(file.path)) in wanted
-            }
-            for file, source in links:
-                yield replace(file, size_bytes=sizes.get(source, 0))
-
-    def _listed(self, archive: str) -> Iterator[tuple[ArchivedFile, str]]:
-        command = commands.list_files(self.settings.location, archive)
-        with stream_borg(self.settings, command, encoding=LISTING_ENCODING) as output:
-            yield from listed_files(output)
-
-    def _read(self, archive: str, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        wanted = frozenset(paths)
-        links: dict[str, list[str]] = {}
-        for path, content, source in self._exported(archive, wanted):
-            if path not in wanted:
-                continue
-            if content is None:
-                links.setdefault(source, []).append(path)
-            else:
-                yield path, content
-        # The content went by under the file's first name; keeping it all could be any size.
-        for source, content, _ in self._exported(archive, frozenset(links)):
-            if content is not None:
-                yield from ((path, content) for path in links[source])
-
-    def _exported(
-        self, archive: str, paths: frozenset[str]
-    ) -> Iterator[tuple[str, bytes | None, str]]:
-        lines = sorted(path for path in paths if commands.fits_pattern_line(path))
-        others = sorted(paths.difference(lines)) or lines[:1]
-        for start in range(0, len(others), _ARGUMENTS):
-            some = others[start : start + _ARGUMENTS]
-            with memory_file(map(commands.pattern_line, lines)) as descriptor:
-                patterns = Path(f"/dev/fd/{descriptor}")
-                command = commands.export_tar(
-                    self.settings.location, archive, some, patterns=patterns
-                )
-                with stream_borg(self.settings, command, pass_fds=(descriptor,)) as output:
-                    yield from exported_files(output)
-            lines = []
-
-
-def _again(start: Callable[[], Iterator[_T]]) -> Iterator[_T]:
-    """Yield everything; when it breaks off, start once more after what was yielded already."""
-    done = 0
-    try:
-        for thing in start():
-            yield thing
-            done += 1
-    except (RepositoryDamaged, BorgFailed) as error:
-        logger.info("reading once more: %s", error)
-    else:
-        return
-    yield from islice(start(), done, None)
 
 
 def _require_directory(root: Path) -> None:
@@ -422,6 +378,11 @@ def _require_directory(root: Path) -> None:
         )
     if not stat.S_ISDIR(status.st_mode):
         raise SourceMissing(f"{root} is not a directory")
+    if not commands.is_text(str(root)):
+        raise SourceUnreadable(
+            f"the name of {os.fsencode(root)!r} is not UTF-8, and borg keeps its command line",
+            advice="Back up the directory above it.",
+        )
 
 
 def _utc(text: str) -> datetime:

@@ -26,7 +26,8 @@ def listed_files(output: BinaryIO) -> Iterator[tuple[ArchivedFile, str]]:
         is_link = mode.startswith("h")
         kind = "-" if is_link else mode[0]
         moment = datetime.fromisoformat(f"{modified}+00:00")
-        yield ArchivedFile(path, kind, int(size), moment), source if is_link else ""
+        size_bytes = int(size) if kind == "-" else 0
+        yield ArchivedFile(path, kind, size_bytes, moment), source if is_link else ""
 
 
 def as_source(path: str) -> str:
