@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote_to_bytes
 from mailrewind.formats import mutf7
 
 INBOX = "INBOX"
-_RAW = "raw:"
+RAW = "raw:"
 _DOT = "\\2e"
 # Printable ASCII but for "%", which starts an escape, and what separates levels here or there.
 _PLAIN = " !\"#$&'()*+,-:;<=>?@[\\]^_`{|}~"
@@ -35,7 +35,7 @@ def folder_of(directory: str) -> str:
     if not directory:
         return INBOX
     path = "/".join(_level_of(name) for name in directory[1:].split("."))
-    return path if path.upper() != INBOX else f"{_RAW}{path}"
+    return path if path.upper() != INBOX else f"{RAW}{path}"
 
 
 def directory_of(folder: str) -> str:
@@ -61,16 +61,16 @@ def _level_of(name: str) -> str:
 
 
 def _name_of(level: str) -> str:
-    if level.startswith(_RAW):
-        return unquote_to_bytes(level.removeprefix(_RAW)).decode("utf-8", "surrogateescape")
+    if level.startswith(RAW):
+        return unquote_to_bytes(level.removeprefix(RAW)).decode("utf-8", "surrogateescape")
     return mutf7.encode(level.replace(".", _DOT))
 
 
 def _raw(name: str) -> str:
-    return _RAW + quote(name.encode("utf-8", "surrogateescape"), safe=_PLAIN)
+    return RAW + quote(name.encode("utf-8", "surrogateescape"), safe=_PLAIN)
 
 
 def _is_shown(level: str) -> bool:
-    if level.startswith(_RAW) or "/" in level:
+    if level.startswith(RAW) or "/" in level:
         return False
     return not any(unicodedata.category(char) == "Cc" for char in level)

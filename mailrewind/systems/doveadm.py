@@ -1,0 +1,245 @@
+"""Dovecot's administration tool, and what its exit codes do not tell.
+
+``import`` ends with 0 when its source does not exist and with 134 when all messages are in; so
+nothing here decides by the exit code alone whether something was done, its caller looks.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailrewind.errors import (
+    DeliveryFailed,
+    MailboxNotFound,
+    MailServerFailed,
+    MailServerUnreachable,
+    MailSystemError,
+)
+from mailrewind.model.mail import Quota
+from mailrewind.transports.processes import Completed, run
+
+logger = logging.getLogger(__name__)
+
+_NO_SUCH_USER = 67
+_USUAL_PLACES = "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/opt/dovecot/bin"
+_LOOKUP_SECONDS = 60.0
+_UIDS_AT_ONCE = 500
+_MASKS = frozenset("*?")
+
+
+@dataclass(frozen=True, slots=True)
+class Doveadm:
+    """Which doveadm serves a tree.
+
+    Attributes:
+        doveadm: The executable.
+        config: The configuration that it reads; None for its own default.
+    """
+
+    doveadm: Path
+    config: Path | None = None
+
+
+class Dovecot:
+    """A Dovecot, asked and told through doveadm."""
+
+    def __init__(self, doveadm: Doveadm) -> None:
+        self._command = [str(doveadm.doveadm)]
+        if doveadm.config is not None:
+            self._command += ["-c", str(doveadm.config)]
+
+    def maildir(self, mailbox: str) -> Path | None:
+        """Return where Dovecot keeps a mailbox, None if that is no Maildir.
+
+        Raises:
+            MailboxNotFound: It knows no such user.
+            MailServerUnreachable: It does not run.
+            MailServerFailed: It answered something else.
+        """
+        done = self._run(
+            "-f", "json", "user", "--", _user(mailbox), timeout_seconds=_LOOKUP_SECONDS
+        )
+        fields = _fields(done.stdout)
+        if "mail" not in fields:
+            raise _error(done, f"looking up {mailbox}")
+        kind, _, rest = fields["mail"].partition(":")
+        path = rest.partition(":")[0]
+        if kind != "maildir" or "LAYOUT=" in rest:
+            return None
+        home = fields.get("home", "")
+        return Path(home, path[2:]) if path.startswith("~/") else Path(path)
+
+    def escapes_dots(self, mailbox: str) -> bool:
+        """Whether a folder's name may hold a dot, by Dovecot's plugin listescape."""
+        done = self._run("mailbox", "path", "-u", _user(mailbox), "a.b")
+        return done.stdout.rstrip().endswith(rb"a\2eb")
+
+    def import_maildir(
+        self, mailbox: str, location: str, *, subscribes: bool, ignores_quota: bool
+    ) -> Completed:
+        """Import all messages of a staged Maildir; the caller looks what it has brought.
+
+        Args:
+            mailbox: Who gets them.
+            location: Such as "maildir:/path".
+            subscribes: Whether to subscribe to the folders.
+            ignores_quota: Whether to go over the quota; it must be recalculated afterwards.
+        """
+        # Opening each message for the log, and one line for each, would take most of the time.
+        options = ["-o", "plugin/mail_log_events="]
+        if ignores_quota:
+            options += ["-o", "plugin/quota="]
+        subscribe = ["-s"] if subscribes else []
+        return self._run(*options, "import", *subscribe, "-u", _user(mailbox), location, "", "ALL")
+
+    def recalculate_quota(self, mailbox: str) -> str:
+        """Let Dovecot count anew what a mailbox holds; return what went wrong, or ""."""
+        done = self._run("quota", "recalc", "-u", _user(mailbox))
+        return "" if done.returncode == 0 or _has_no_quota(done) else _complaint(done)
+
+    def quota(self, mailbox: str) -> Quota | None:
+        """Return the quota of a mailbox, of several the one with the least room.
+
+        Raises:
+            MailboxNotFound, MailServerUnreachable, MailServerFailed: As ``maildir``.
+        """
+        done = self._run(
+            "-f", "tab", "quota", "get", "-u", _user(mailbox), timeout_seconds=_LOOKUP_SECONDS
+        )
+        if _has_no_quota(done):
+            return None
+        if done.returncode != 0:
+            raise _error(done, f"asking for the quota of {mailbox}")
+        rows = [line.split("\t") for line in done.stdout.decode(errors="replace").splitlines()[1:]]
+        storage = _tightest([row for row in rows if len(row) > 3 and row[1] == "STORAGE"], 1024)
+        messages = _tightest([row for row in rows if len(row) > 3 and row[1] == "MESSAGE"], 1)
+        return None if storage is None or messages is None else Quota(*storage, *messages)
+
+    def expunge(self, mailbox: str, mailbox_guid: str, uids: Sequence[int]) -> str:
+        """Take messages out of a folder; return what went wrong, or "".
+
+        Args:
+            mailbox: Address.
+            mailbox_guid: Dovecot's GUID of the folder: a name could be read as a pattern.
+            uids: IMAP UIDs.
+        """
+        complaints = []
+        for start in range(0, len(uids), _UIDS_AT_ONCE):
+            numbers = ",".join(map(str, uids[start : start + _UIDS_AT_ONCE]))
+            query = ["mailbox-guid", mailbox_guid, "uid", numbers]
+            done = self._run("expunge", "-u", _user(mailbox), *query)
+            complaints += [_complaint(done)] if done.returncode else []
+        return " ".join(complaints)
+
+    def notice(self, mailbox: str, mailbox_guid: str) -> None:
+        """Let Dovecot look at a folder's files, so that each gets its UID."""
+        query = ["mailbox-guid", mailbox_guid, "all"]
+        self._run("-f", "tab", "fetch", "-u", _user(mailbox), "uid", *query)
+
+    def _run(self, *arguments: str, timeout_seconds: float | None = None) -> Completed:
+        try:
+            return run([*self._command, *arguments], timeout_seconds=timeout_seconds)
+        except FileNotFoundError as error:
+            raise MailServerFailed(
+                f"{self._command[0]} is not there",
+                advice="Check the `dovecot` setting of the system.",
+            ) from error
+        except TimeoutError as error:
+            raise MailServerUnreachable(f"{self._command[0]} does not answer: {error}") from error
+
+
+def find_dovecot(mailboxes: Iterable[tuple[str, Path]]) -> Doveadm | None:
+    """Find the running Dovecot that serves a tree.
+
+    Args:
+        mailboxes: Some addresses, and where the tree keeps them.
+    """
+    found = shutil.which("doveadm") or shutil.which("doveadm", path=_USUAL_PLACES)
+    if found is None:
+        return None
+    doveadm = Doveadm(Path(found))
+    for mailbox, path in mailboxes:
+        try:
+            served = Dovecot(doveadm).maildir(mailbox)
+        except (MailServerUnreachable, MailServerFailed):
+            return None
+        except MailboxNotFound:
+            continue
+        if served is not None and is_same_directory(served, path):
+            return doveadm
+    return None
+
+
+def is_same_directory(one: Path, other: Path) -> bool:
+    """Whether two paths lead to the same directory."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def failure_of(done: Completed, doing: str) -> MailSystemError:
+    """Return the error for an import that did not bring what it should."""
+    error = _error(done, doing)
+    return error if done.returncode else DeliveryFailed(str(error))
+
+
+def complaint_of(done: Completed) -> str:
+    """Return what doveadm complained about, in one line; notes are left out."""
+    return _complaint(done)
+
+
+def _error(
+    done: Completed, doing: str
+) -> MailServerUnreachable | MailboxNotFound | MailServerFailed:
+    text = f"{doing}: doveadm ended with {done.returncode}: {_complaint(done)}"
+    if done.returncode == _NO_SUCH_USER:
+        return MailboxNotFound(text)
+    if "connect(" in done.stderr or "Connection refused" in done.stderr:
+        return MailServerUnreachable(text)
+    return MailServerFailed(text)
+
+
+def _complaint(done: Completed) -> str:
+    lines = [line.strip() for line in done.stderr.splitlines() if "Info:" not in line]
+    return " ".join(line for line in lines if line)[-500:] or "without a word"
+
+
+def _has_no_quota(done: Completed) -> bool:
+    return done.returncode != 0 and "Unknown command 'quota'" in done.stderr
+
+
+def _fields(output: bytes) -> dict[str, str]:
+    try:
+        parsed = json.loads(output)
+        return {entry["field"]: entry["value"] for entry in parsed}
+    except (ValueError, TypeError, KeyError):
+        return {}
+
+
+def _tightest(rows: list[list[str]], unit: int) -> tuple[int, int | None] | None:
+    """Return (used, limit) of the row with the least room."""
+    counted = [
+        (int(row[2]) * unit, int(row[3]) * unit if row[3].isdecimal() else None)
+        for row in rows
+        if row[2].lstrip("-").isdecimal()
+    ]
+    limited = [(limit - used, used, limit) for used, limit in counted if limit is not None]
+    if limited:
+        _, used, limit = min(limited)
+        return used, limit
+    return counted[0] if counted else None
+
+
+def _user(mailbox: str) -> str:
+    """Return the mailbox as doveadm's user.
+
+    Raises:
+        MailboxNotFound: Doveadm would take it for a pattern, and act on many users.
+    """
+    if _MASKS & set(mailbox) or not mailbox.isprintable():
+        raise MailboxNotFound(f"{mailbox!r} cannot be the name of a user of Dovecot")
+    return mailbox
