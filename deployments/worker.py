@@ -53,6 +53,11 @@ class OwnWorker(ProcessWorker):
         """Stand beside Prefect's own process worker in its registry, not in its place."""
         return "mailrewind"
 
+    @property
+    def has_runs(self) -> bool:
+        """Whether a run of this worker has not ended yet."""
+        return self.is_setup and self.limiter.borrowed_tokens > 0
+
     async def get_and_submit_flow_runs(self) -> list["FlowRun"]:
         """Take new runs, unless this worker is on its way out."""
         return [] if self.is_draining else await super().get_and_submit_flow_runs()
@@ -98,7 +103,7 @@ async def serve(worker: OwnWorker) -> None:
         await terminations.get()
         worker.is_draining = True
         print("draining: no new runs, the running ones end", flush=True)
-        while worker.limiter.borrowed_tokens:
+        while worker.has_runs:
             await anyio.sleep(0.2)
         interrupted.set()
 
