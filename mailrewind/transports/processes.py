@@ -34,6 +34,7 @@ from mailrewind.ports import Process
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 15.0
+_DYING_SECONDS = 5.0
 _TICK_SECONDS = 0.5  # an exception sent to a thread is only seen between two system calls
 _CHUNK_BYTES = 65536
 _KEPT_LINES = 1000
@@ -242,16 +243,23 @@ class _Child:
         self._on_line = None
         self._deadline = None
         try:
-            if not self._has_exited and self._process.returncode is None:
-                self._signal(signal.SIGTERM)
-                last = time.monotonic() + GRACE_SECONDS
-                while not self._has_exited and time.monotonic() < last:
-                    self.listen(_CHUNK_BYTES)
-        finally:
             if self._process.returncode is None:
-                self._signal(signal.SIGKILL)
+                self._signal(signal.SIGTERM)
+                self._listen_until_end(GRACE_SECONDS)
+        finally:
+            try:
+                if self._process.returncode is None:
+                    self._signal(signal.SIGKILL)
+                    self._listen_until_end(_DYING_SECONDS)
+            finally:
                 self._process.wait()
-            self._close()
+                self._close()
+
+    def _listen_until_end(self, seconds: float) -> None:
+        # The pipes close when the last of the group has died, not only its leader.
+        last = time.monotonic() + seconds
+        while self.is_open and time.monotonic() < last:
+            self.listen(_CHUNK_BYTES)
 
     def _note_exit(self) -> None:
         self._selector.unregister(self._exit)
