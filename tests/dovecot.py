@@ -71,8 +71,9 @@ class Dovecot:
         local, _, domain = address.rpartition("@")
         home = self.root / domain / local
         rule = f"userdb_quota_rule=*:bytes={storage_bytes}" if storage_bytes is not None else ""
-        with (self.home / "users").open("a") as users:
-            users.write(f"{address}:{{PLAIN}}{PASSWORD}:{self.uid}:{self.uid}::{home}::{rule}\n")
+        line = f"{address}:{{PLAIN}}{PASSWORD}:{self.uid}:{self.uid}::{home}::{rule}\n"
+        # A file for each user: Dovecot looks for changes of one only once a second.
+        (self.home / "users" / address).write_text(line)
         home.mkdir(parents=True, mode=0o700)
         for directory in (home.parent, home):
             os.chown(directory, self.uid, self.uid)
@@ -81,9 +82,8 @@ class Dovecot:
             imap.select("INBOX")
         return self.maildir(address)
 
-    def remove_users(self) -> None:
-        """Remove all users and their mail."""
-        (self.home / "users").write_text("")
+    def remove_mail(self) -> None:
+        """Remove the mail of all users; add them again before they are used."""
         for domain in self.root.iterdir():
             shutil.rmtree(domain)
 
@@ -199,7 +199,7 @@ def running_dovecot(*, settings: str = "", quota: bool = False) -> Iterator[Dove
     dovecot = Dovecot(home=home, port=_free_port(), uid=uid)
     dovecot.root.mkdir(mode=0o755)
     os.chown(dovecot.root, uid, uid)
-    (home / "users").touch()
+    (home / "users").mkdir()
     dovecot.config.write_text(_configuration(dovecot, quota=quota) + settings)
     try:
         dovecot.start()
@@ -237,11 +237,11 @@ mail_plugins = listescape {plugins}
 maildir_very_dirty_syncs = yes
 passdb {{
   driver = passwd-file
-  args = {home}/users
+  args = {home}/users/%u
 }}
 userdb {{
   driver = passwd-file
-  args = {home}/users
+  args = {home}/users/%u
 }}
 namespace inbox {{
   inbox = yes

@@ -24,7 +24,8 @@ from mailrewind.systems.staging import Batch, Stage, stage_below
 from mailrewind.transports.processes import Completed
 
 _DOT = "\\2e"
-_ODD_ESCAPE = re.compile(r"\\(?!2e|5c|7e)|.\\7e")
+# What listescape writes reads back; what only looks like it leads to another directory.
+_NOT_ESCAPED = re.compile(r"\\(?!2e|5c|7e)|.\\7e|^~")
 _RESERVED = frozenset({"cur", "new", "tmp"})
 # In a mail_location ":" ends the path and "%" begins a variable.
 _UNUSABLE = frozenset(":%")
@@ -163,7 +164,7 @@ def _cannot_be_named(directory: str, *, escapes: bool) -> bool:
     levels = directory[1:].split(".")
     folder = folder_of(directory)
     is_odd = any(level.startswith(RAW) for level in folder.split("/")) or "" in levels
-    is_lost = escapes and any(_ODD_ESCAPE.search(level) for level in levels)
+    is_lost = escapes and any(_NOT_ESCAPED.search(level) for level in levels)
     is_taken = escapes and _DOT in directory and bool(_RESERVED & set(levels))
     return bool(directory) and (is_odd or is_lost or is_taken)
 

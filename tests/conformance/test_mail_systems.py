@@ -28,7 +28,7 @@ FOLDERS = [
     "v1.2/final.draft",
     "a/b/c/d/e/f/g",
     "with space and 'quotes' \"$(touch x)\"; *?%",
-    "~home",
+    "home~",
     "Restored/2026-11-20/INBOX",
     "😀",
 ]
@@ -235,15 +235,16 @@ class TestMaildirSystem(MailSystemContract):
             return listing(system, capture.roots[0])
 
 
-class TestMaildirSystemBehindDovecot(MailSystemContract):
-    @pytest.fixture(scope="class")
-    def dovecot(self):
-        with running_dovecot(quota=True) as dovecot:
-            yield dovecot
+@pytest.fixture(scope="module")
+def dovecot():
+    with running_dovecot(quota=True) as dovecot:
+        yield dovecot
 
+
+class TestMaildirSystemBehindDovecot(MailSystemContract):
     @pytest.fixture
     def system(self, dovecot):
-        dovecot.remove_users()
+        dovecot.remove_mail()
         for address in (ADA, BOB):
             dovecot.add_user(address)
         settings = MaildirSettings("served", dovecot.template, dovecot=dovecot.doveadm)
