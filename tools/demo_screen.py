@@ -31,7 +31,8 @@ class Screen:
             yield outcomes.append
         took = time.monotonic() - began
         said = f"[dim]{escape(outcomes[-1])}[/]"
-        self._console.print(f"[green]✓[/] {escape(doing)}  [cyan]{took:.1f} s[/]\n  {said}")
+        line = f"[green]✓[/] {escape(doing)}  [cyan]{took:.1f} s[/]\n  {said}"
+        self._console.print(line, soft_wrap=True)
 
     def proof(self, before: Counter[Seen], lost: Counter[Seen], back: Counter[Seen]) -> None:
         """Compare two looks at all mailboxes, property by property."""

@@ -46,7 +46,7 @@ FOLDERS = {
 }
 GENERATED = 1_900
 REAL_FOLDER = "Projekte/Küche & Bad/Angebote"
-KEYWORDS = ("$Forwarded", "$label1", "Rechnung", "NonJunk")
+KEYWORDS = ("$MDNSent", "$label1", "Rechnung", "NonJunk")
 FLAGS = ("", "S", "S", "S", "S", "RS", "FS", "FRS", "PS", "ST", "DS", "F")
 SUBJECTS = (
     "Angebot {n}",

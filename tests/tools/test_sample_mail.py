@@ -83,7 +83,7 @@ def test_the_sample_shows_what_maildir_allows(
     assert [name for name in names if ",S=" not in name]
     assert [uidlist for uidlist in uidlists if " G" in uidlist.partition("\n")[2]]
     assert {keyword for message in seen for keyword in message.keywords} == {
-        "$Forwarded",
+        "$MDNSent",
         "$label1",
         "NonJunk",
         "Rechnung",
