@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mailrewind import config
-from tests.mailrewind.cli.conftest import Call
+from tests.command import Call
 from tests.office import Office
 
 ROOT = Path(__file__).parents[3]

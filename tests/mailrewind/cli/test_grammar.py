@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from mailrewind.cli.app import cli
-from tests.mailrewind.cli.conftest import Call
+from tests.command import Call
 from tests.office import Office
 
 MAILREWIND = [sys.executable, "-m", "mailrewind.cli"]

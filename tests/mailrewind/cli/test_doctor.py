@@ -1,0 +1,77 @@
+"""What is there and what is lacking."""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.command import Call
+from tests.office import Office
+
+
+class _Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/api/health" else 404)
+        self.end_headers()
+        self.wfile.write(b"true")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def healthy_port() -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), _Healthy) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def examined(call: Call) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in json.loads(call("doctor", "--json").stdout)}
+
+
+def test_house_in_order_is_called_so(call: Call, office: Office, healthy_port: int) -> None:
+    secret = office.root / "url"
+    secret.write_text("json://127.0.0.1/")
+    secret.chmod(0o600)
+    with office.configuration.open("a") as file:
+        file.write(f"prefect: {{port: {healthy_port}}}\n")
+        file.write(f"notify: {{apprise: [{{file: {secret}}}]}}\n")
+    call("backup", "office", "--yes")
+    result = call("doctor")
+    found = examined(call)
+    assert {name: each["text"] for name, each in found.items() if not each["is_good"]} == {}
+    assert result.exit_code == 0
+    assert found["borg"]["text"].startswith("borg 1.4.")
+    assert found["mail of office"]["text"] == (f"2 mailboxes below {office.root / 'mail'}.")
+    assert f"{office.root / 'repository'} opens, 1 archive." in found["repository main"]["text"]
+
+
+def test_everything_that_is_lacking_is_named_at_once(call: Call, office: Office) -> None:
+    office.back_up()
+    office.passphrase.write_text("wrong horse\n")
+    (office.root / "mail").rename(office.root / "elsewhere")
+    (office.root / "data").chmod(0o755)
+    with office.configuration.open("a") as file:
+        file.write("prefect: {port: 1}\n")
+    result = call("doctor")
+    found = examined(call)
+    bad = {name for name, each in found.items() if not each["is_good"]}
+    assert bad >= {"data directory", "repository main", "mail of office", "alarms", "Prefect"}
+    assert found["repository main"]["exit_code"] == 20
+    assert found["mail of office"]["exit_code"] == 10
+    assert result.exit_code == 20
+    assert "Start it with `mailrewind up`." in result.stdout
+
+
+def test_open_secret_is_named(call: Call, office: Office) -> None:
+    office.passphrase.chmod(0o644)
+    repository = examined(call)["repository main"]
+    assert repository["exit_code"] == 2
+    assert "can be read by others" in repository["text"]

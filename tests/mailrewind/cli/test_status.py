@@ -1,0 +1,51 @@
+"""One screen of how things stand, and the watch."""
+
+import json
+
+from tests.command import Call
+from tests.office import ADA, Office, remove
+
+
+def test_status_shows_points_restores_and_what_is_wrong(call: Call, office: Office) -> None:
+    lost = office.add_many(2)
+    point = office.back_up()
+    remove(lost)
+    report = json.loads(call("restore", "mailbox", "office", ADA, "--yes", "--json").stdout)
+    shown = call("status").stdout
+    assert "2026-11-20 14:00 EET" in shown
+    assert report["id"] in shown
+    overview = json.loads(call("status", "--json").stdout)
+    (system,) = overview["systems"]
+    assert (system["name"], system["newest"]["name"], system["points"]) == ("office", point, 1)
+    assert [restore["id"] for restore in overview["restores"]] == [report["id"]]
+    assert (overview["leases"], overview["alarms"]) == ([], [])
+
+
+def test_status_of_an_empty_house_fits_on_a_line(call: Call) -> None:
+    result = call("status")
+    assert result.exit_code == 0
+    assert "office  none" in result.stdout
+
+
+def test_failed_backup_is_on_the_screen(call: Call, office: Office) -> None:
+    (office.root / "mail").rename(office.root / "elsewhere")
+    assert call("backup", "office", "--yes").exit_code == 10
+    assert "FAILED" in call("status").stdout
+
+
+def test_watch_tells_what_is_wrong_and_keeps_saying_it(call: Call) -> None:
+    first, second = call("watch").stdout, call("watch").stdout
+    assert first.startswith("ALARM since ")
+    assert "office has no restore point yet" in first
+    assert second == first
+    (alarm,) = json.loads(call("watch", "--json").stdout)
+    assert alarm["key"] == "overdue:office"
+
+
+def test_trial_that_reaches_nobody_says_how_to_change_that(call: Call) -> None:
+    result = call("watch", "--try")
+    assert result.exit_code == 60
+    assert result.stderr.splitlines() == [
+        "Error: Nobody is configured to be told.",
+        "Write `notify` into the configuration: `mail`, `apprise` or both.",
+    ]
