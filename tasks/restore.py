@@ -13,6 +13,7 @@ from tasks.pages import plan_page, restore_page
 from tasks.policy import step
 from tasks.progress import shown_progress
 from tasks.services import services
+from tasks.words import count
 
 
 @step("plan {wanted.mailbox}")
@@ -25,7 +26,8 @@ def plan(wanted: RestoreRequest) -> RestorePlan:
         now=datetime.now(UTC),
         form=filled_form(action="restore", plan_id=made.id),
     )
-    publish(f"plan-{made.id}", page, description=f"Plan {made.id}")
+    number = count(len(made.selection.additions), "message")
+    publish(f"plan-{made.id}", page, description=f"{number} to add to {wanted.mailbox}")
     return made
 
 
@@ -82,4 +84,6 @@ def _published(carry_out: Callable[[], RestoreReport]) -> RestoreReport:
 
 def _publish(report: RestoreReport) -> None:
     page = restore_page(report, zone=services().config.zone, now=datetime.now(UTC))
-    publish(f"restore-{report.id}", page, description=f"Restore {report.id}")
+    number, mailbox = count(len(report.added), "message"), report.plan.request.mailbox
+    done = "added to" if report.undone_at is None else "had been added to"
+    publish(f"restore-{report.id}", page, description=f"{number} {done} {mailbox}")

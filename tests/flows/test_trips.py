@@ -103,7 +103,7 @@ def test_messages_go_below_restored_when_asked(office: Office) -> None:
 def test_the_plan_s_page_links_to_its_form_filled_in_for_the_restore(
     office: Office, prefect_server: PrefectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = office.add_many(1, folder=".A (1) & B")
+    lost = office.add_many(1, folder=".A (1) &- B")
     backup(OFFICE)
     remove(lost)
     deployment = str(uuid4())
