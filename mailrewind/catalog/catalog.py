@@ -53,7 +53,13 @@ class SqlCatalog:
             RecordsBusy, RecordsFull: By kind.
         """
         self._system = system
-        records = Records(f"the catalogue of {system}", _MIGRATIONS, HEAD, VERSION_TABLE)
+        records = Records(
+            what=f"the catalogue of {system}",
+            migrations=_MIGRATIONS,
+            head=HEAD,
+            version_table=VERSION_TABLE,
+            is_derived=True,
+        )
         self._database = Database(place, records, busy_timeout=busy_timeout)
         with self._database.write() as connection:
             is_alone = self._database.dialect == "sqlite"

@@ -8,11 +8,12 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Table, insert, select
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Table, select
 from sqlalchemy.schema import CreateTable, DropTable
 
 from mailrewind.model.mail import Message
 from mailrewind.transports.columns import ExactText, microseconds
+from mailrewind.transports.database import insert_rows
 
 _BATCH = 2000
 
@@ -69,7 +70,7 @@ class Listing:
         """Read everything, once."""
         iterator = iter(messages)
         while batch := [self._row(message) for message in itertools.islice(iterator, _BATCH)]:
-            self._connection.execute(insert(_listed), batch)
+            insert_rows(self._connection, _listed, batch)
         for mailbox, path in folders:
             self._folder_number(mailbox, path)
 
@@ -92,8 +93,9 @@ class Listing:
                 columns.size,
             ).where(columns.mailbox == mailbox)
         )
-        for folder, guid, path, flag, received, size in rows:
-            yield Place(folders[folder], guid, path, flags[flag], received, size)
+        for batch in rows.partitions(_BATCH):
+            for folder, guid, path, flag, received, size in batch:
+                yield Place(folders[folder], guid, path, flags[flag], received, size)
 
     def drop(self) -> None:
         """Give the space back."""

@@ -15,6 +15,7 @@ from mailrewind.catalog.schema import IS_OPEN, OPEN, mailbox, mailbox_day, messa
 from mailrewind.model.mail import Headers
 from mailrewind.model.reports import IndexChanges
 from mailrewind.transports.columns import seconds
+from mailrewind.transports.database import insert_rows
 
 HeadersByGuid = Mapping[tuple[str, str], Headers]
 
@@ -88,8 +89,9 @@ class Recording:
                 IS_OPEN,
             )
         )
-        for number, message_id, *place in rows:
-            yield Standing(number, message_id, Place(*place))
+        for batch in rows.partitions(_BATCH):
+            for number, message_id, *place in batch:
+                yield Standing(number, message_id, Place(*place))
 
     def _apply(self, mailbox_id: int, address: str, changes: Comparison, totals: "Totals") -> None:
         if not changes.closed and not changes.opened:
@@ -137,7 +139,7 @@ class Recording:
             changes.message_ids[guid] = number
             headers = self._headers.get((address, guid), _UNREAD)
             rows.append(self._message_row(number, mailbox_id, n, place) | _header_columns(headers))
-        self._insert(message, rows)
+        insert_rows(self._connection, message, rows)
         self._connection.execute(update(mailbox).where(*key).values(next_number=n + 1))
 
     def _message_row(self, number: int, mailbox_id: int, n: int, place: Place) -> dict[str, Any]:
@@ -182,11 +184,7 @@ class Recording:
                     "size": place.size,
                 }
             )
-        self._insert(presence, rows)
-
-    def _insert(self, table: Any, rows: list[dict[str, Any]]) -> None:
-        for start in range(0, len(rows), _BATCH):
-            self._connection.execute(insert(table), rows[start : start + _BATCH])
+        insert_rows(self._connection, presence, rows)
 
     def _note_day(self, mailbox_id: int, changes: Comparison) -> None:
         counts = {

@@ -35,7 +35,13 @@ from mailrewind.state.schema import (
 )
 from mailrewind.transports.database import Database, Records
 
-_RECORDS = Records("the state database", Path(__file__).parent / "migrations", HEAD, VERSION_TABLE)
+_RECORDS = Records(
+    what="the state database",
+    migrations=Path(__file__).parent / "migrations",
+    head=HEAD,
+    version_table=VERSION_TABLE,
+    is_derived=False,
+)
 
 
 def _now() -> datetime:

@@ -1,5 +1,6 @@
 """Column types that bring back exactly what was put in, on SQLite and PostgreSQL alike."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BigInteger, Dialect, LargeBinary, Text
@@ -30,6 +31,16 @@ def from_microseconds(value: int) -> datetime:
     return _EPOCH + value * _MICROSECOND
 
 
+def encode_exact(text: str | None) -> bytes | None:
+    """Return bytes from which ``decode_exact`` makes the same text."""
+    return None if text is None else text.encode("utf-8", "surrogatepass")
+
+
+def decode_exact(data: bytes | None) -> str | None:
+    """Undo ``encode_exact``."""
+    return None if data is None else bytes(data).decode("utf-8", "surrogatepass")
+
+
 class Instant(TypeDecorator[datetime]):
     """A moment to the microsecond, UTC."""
 
@@ -55,13 +66,18 @@ class ExactText(TypeDecorator[str]):
     impl = LargeBinary
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
-        """Store bytes."""
-        return None if value is None else value.encode("utf-8", "surrogatepass")
+    # These two in place of process_bind_param and process_result_value: the drivers take and give
+    # bytes as they are, and a listing has hundreds of thousands of them.
 
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], bytes | None]:
+        """Store bytes."""
+        return encode_exact
+
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[bytes | None], str | None]:
         """Return the same text."""
-        return None if value is None else value.decode("utf-8", "surrogatepass")
+        return decode_exact
 
 
 class ShownText(TypeDecorator[str]):

@@ -11,13 +11,15 @@ import sqlite3
 import threading
 import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, inspect, select
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, inspect, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -30,6 +32,7 @@ from mailrewind.errors import (
 )
 
 _BUSY_TIMEOUT = timedelta(seconds=30)
+_BATCH = 2000
 _WRITES = "mailrewind_writes"
 # Alembic keeps the running migration in module globals.
 _MIGRATING = threading.Lock()
@@ -45,12 +48,15 @@ class Records:
         head: Newest revision there.
         version_table: Where its revision is written; one name per kind, so that several kinds
             can lie in one PostgreSQL database.
+        is_derived: Whether losing the last changes in a power cut does no harm, because they are
+            made again; then SQLite need not wait for the disk each time.
     """
 
     what: str
     migrations: Path
     head: str
     version_table: str
+    is_derived: bool
 
 
 class Database:
@@ -71,7 +77,7 @@ class Database:
         """
         self._records = records
         with self._translated():
-            self._engine = _engine(place, busy_timeout, records.what)
+            self._engine = _engine(place, busy_timeout, records)
         self.dialect = self._engine.dialect.name
         self.close = weakref.finalize(self, self._engine.dispose)
         self._migrate()
@@ -141,10 +147,32 @@ class Database:
         return None
 
 
-def _engine(place: Path | str, busy_timeout: timedelta, what: str) -> Engine:
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert many rows, each with all columns of the table.
+
+    The same as SQLAlchemy's own ``insert`` with a list, at a third of its cost per row.
+    """
+    dialect = connection.dialect
+    names = [column.name for column in table.columns]
+    mark = "?" if dialect.paramstyle == "qmark" else "%s"
+    quote = dialect.identifier_preparer.quote
+    statement = (
+        f"INSERT INTO {quote(table.name)} ({', '.join(map(quote, names))}) "
+        f"VALUES ({', '.join([mark] * len(names))})"
+    )
+    values_of = itemgetter(*names)
+    for start in range(0, len(rows), _BATCH):
+        values = list(zip(*map(values_of, rows[start : start + _BATCH]), strict=True))
+        for place, column in enumerate(table.columns):
+            if process := column.type.dialect_impl(dialect).bind_processor(dialect):
+                values[place] = tuple(map(process, values[place]))
+        connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
+
+
+def _engine(place: Path | str, busy_timeout: timedelta, records: Records) -> Engine:
     url: URL | str
     if isinstance(place, Path):
-        _prepare(place, what)
+        _prepare(place, records.what)
         url = URL.create("sqlite", database=str(place))
     else:
         url = place
@@ -152,9 +180,9 @@ def _engine(place: Path | str, busy_timeout: timedelta, what: str) -> Engine:
         engine = create_engine(url)
     except ImportError as error:
         advice = "Install the driver that the URL names, such as psycopg."
-        raise RecordsUnreadable(f"{what} needs {error.name}", advice=advice) from error
+        raise RecordsUnreadable(f"{records.what} needs {error.name}", advice=advice) from error
     if engine.dialect.name == "sqlite":
-        _configure_sqlite(engine, busy_timeout)
+        _configure_sqlite(engine, busy_timeout, is_derived=records.is_derived)
     return engine
 
 
@@ -168,7 +196,7 @@ def _prepare(path: Path, what: str) -> None:
         raise _records_error(error, what) from error
 
 
-def _configure_sqlite(engine: Engine, busy_timeout: timedelta) -> None:
+def _configure_sqlite(engine: Engine, busy_timeout: timedelta, *, is_derived: bool) -> None:
     milliseconds = busy_timeout // timedelta(milliseconds=1)
 
     @event.listens_for(engine, "connect")
@@ -177,7 +205,7 @@ def _configure_sqlite(engine: Engine, busy_timeout: timedelta) -> None:
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {'NORMAL' if is_derived else 'FULL'}")
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
