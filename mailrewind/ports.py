@@ -161,6 +161,14 @@ class MailSystem(Protocol):
         """Return paths of the files that give messages their meaning, changed since a moment."""
         ...
 
+    def hold(self, paths: Iterable[str]) -> AbstractContextManager[Sequence[str]]:
+        """Keep messages and companions from being renamed while borg reads them.
+
+        Gives what ``Archives.create_from_paths`` takes. Messages that were renamed since
+        ``survey`` are followed; those that are gone are left out.
+        """
+        ...
+
     def interpret(self, files: Iterable[ArchivedFile], fetch: Fetch) -> Iterator[Message]:
         """Read an archive's listing as messages.
 
@@ -256,7 +264,11 @@ class Archives(Protocol):
     def create_from_paths(
         self, archive: str, paths: Iterable[str]
     ) -> tuple[ArchiveStatistics, Sequence[Finding]]:
-        """Archive exactly these paths; a path that has vanished is a finding."""
+        """Archive exactly these paths; a path that has vanished is a finding.
+
+        A path may begin with where the file lies instead, ended by "/./": the archive shows what
+        stands behind that.
+        """
         ...
 
     def names(self) -> Sequence[str]:

@@ -120,4 +120,5 @@ def _item(path: str) -> Item:
     kind = stat.filemode(status.st_mode)[0]
     content = Path(path).read_bytes() if kind == "-" else b""
     modified = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=status.st_mtime_ns // 1000)
-    return ArchivedFile(path.lstrip("/"), kind, len(content), modified), content
+    shown = path.rpartition("/./")[2]
+    return ArchivedFile(shown.lstrip("/"), kind, len(content), modified), content

@@ -1,7 +1,7 @@
 """A mail system that lives in memory; it passes the conformance suite like the real ones."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from itertools import count
@@ -50,6 +50,9 @@ class MemorySystem:
 
     def companions(self, since: datetime) -> Sequence[str]:
         return ()
+
+    def hold(self, paths: Iterable[str]) -> AbstractContextManager[Sequence[str]]:
+        return nullcontext(list(paths))
 
     def interpret(self, files: Iterable[ArchivedFile], fetch: Fetch) -> Iterator[Message]:
         for file in files:

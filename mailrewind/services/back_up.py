@@ -81,6 +81,7 @@ class BackUp:
             raise
         self._state.save_backup_report(done)
         self._state.end_point(point.name, PointStatus.COMPLETE, self._clock())
+        self._forget_failures(system)
         return point.name
 
     def index(self, point: str, *, report: Report | None = None) -> None:
@@ -166,14 +167,22 @@ class BackUp:
         )
 
     def _remove_remains(self, connected: ConnectedSystem) -> None:
-        """Delete the archives that runs left which did not live to finish."""
-        standing = set(connected.archives.names())
+        """Delete the archives of runs that failed, or did not live to say so."""
         for dead in self._state.dead_points(connected.name):
-            remains = sorted(name for name in standing if name.startswith(f"{dead.name}-"))
-            if remains:
-                logger.info("removing what the unfinished %s left", dead.name)
-                connected.archives.delete(remains)
-            self._state.end_point(dead.name, PointStatus.REMOVED, self._clock())
+            self._state.end_point(dead.name, PointStatus.FAILED, self._clock())
+        failed = [f"{point.name}-" for point in self._failed_points(connected.name)]
+        remains = [name for name in connected.archives.names() if name.startswith(tuple(failed))]
+        if remains:
+            logger.info("removing what unfinished runs left: %s", ", ".join(remains))
+            connected.archives.delete(remains)
+
+    def _forget_failures(self, system: str) -> None:
+        """Close the rows of failed runs, now that one has succeeded."""
+        for point in self._failed_points(system):
+            self._state.end_point(point.name, PointStatus.REMOVED, self._clock())
+
+    def _failed_points(self, system: str) -> Sequence[RestorePoint]:
+        return self._state.points(system, (PointStatus.FAILED,))
 
     def _index(
         self, connected: ConnectedSystem, point: RestorePoint, report: Report | None
@@ -259,9 +268,9 @@ class _Run:
             if not absent.keys() & before.keys() and (number > 1 or not (absent or companions)):
                 return caught
             already = len(self._archived)
-            paths = [*absent.values(), *companions]
-            make = partial(self._connected.archives.create_from_paths, paths=paths)
-            self.create(f"late{number}", make)
+            with self._connected.mail.hold([*absent.values(), *companions]) as paths:
+                make = partial(self._connected.archives.create_from_paths, paths=paths)
+                self.create(f"late{number}", make)
             caught += len(self._archived) - already
         if missed := self._absent().keys() & before.keys():
             raise CaptureIncomplete(

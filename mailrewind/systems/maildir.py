@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from mailrewind.ports import ArchivedFile, Capture, Fetch
 from mailrewind.systems import reading
 from mailrewind.systems.bringing import deliver_files
 from mailrewind.systems.doveadm import Doveadm, Dovecot, find_dovecot
+from mailrewind.systems.holding import hold_still
 from mailrewind.systems.importing import import_messages
 from mailrewind.systems.living import LivingTree
 from mailrewind.systems.maildirsize import read_maildirsize
@@ -119,6 +120,10 @@ class MaildirSystem:
             for folder in self._tree.folders(mailbox, path)
             for companion in self._tree.companions(folder, since)
         ]
+
+    def hold(self, paths: Iterable[str]) -> AbstractContextManager[Sequence[str]]:
+        """See the port."""
+        return hold_still(self._tree, self._staging, paths)
 
     def interpret(self, files: Iterable[ArchivedFile], fetch: Fetch) -> Iterator[Message]:
         """See the port. ``fetch`` is called once, for all lists of GUIDs and keywords."""

@@ -67,13 +67,25 @@ def stage_below(staging: Path) -> Iterator["Stage"]:
         MailServerFailed: Others may write into the staging directory.
         OSError: It cannot be made.
     """
+    with room_below(staging) as path:
+        yield Stage(path)
+
+
+@contextmanager
+def room_below(staging: Path) -> Iterator[Path]:
+    """Make a directory of our own, which goes in the end, or when the next one is made.
+
+    Raises:
+        MailServerFailed: Others may write into the staging directory.
+        OSError: It cannot be made.
+    """
     _make_passable(staging)
     remove_leftovers(staging)
     path = staging / secrets.token_hex(6)
     lock = _lock(_lock_of(path))
     try:
         path.mkdir(mode=_PRIVATE)
-        yield Stage(path)
+        yield path
     finally:
         _remove(path, lock)
 

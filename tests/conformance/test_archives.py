@@ -221,6 +221,16 @@ class ArchivesContract:
         assert dict(archives.read("late", list(expected))) == expected
         assert (statistics.files, findings) == (len(expected), [])
 
+    def test_path_behind_a_dot_is_all_that_the_archive_shows(self, archives, mail):
+        held = mail / "deep" / "er" / "held"
+        held.mkdir()
+        (held / "message").write_bytes(b"held still")
+
+        archives.create_from_paths("late", [f"{stored(held)}/./message"])
+
+        assert dict(archives.read("late", ["message"])) == {"message": b"held still"}
+        assert [file.path for file in archives.files("late")] == ["message"]
+
     def test_vanished_path_is_a_finding(self, archives, mail):
         paths = [stored(mail / "plain"), stored(mail / "cur: renamed")]
 
