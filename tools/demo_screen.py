@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -20,6 +20,7 @@ class Screen:
 
     def __init__(self) -> None:
         self._console = Console(highlight=False)
+        self._console.width = max(self._console.width, 100)
         self._started = time.monotonic()
 
     @contextmanager
@@ -53,10 +54,12 @@ class Screen:
                 " not one more, not one less.[/]"
             )
 
-    def farewell(self, stage: Stage, *, keep: bool) -> None:
-        """Say where to look."""
+    def farewell(self, stage: Stage, story: Sequence[str], *, keep: bool) -> None:
+        """Say what was shown, and where to look."""
         took = time.monotonic() - self._started
         lines = [
+            *(escape(line) for line in story),
+            "",
             f"Prefect's pages  [bold]{stage.address}[/]",
             f"Login            {escape(stage.login)}",
             f"Configuration    {escape(str(stage.configuration))}",
