@@ -21,7 +21,9 @@ _ERRORS: Mapping[type[errors.MailrewindError], tuple[str, ...]] = {
         *("Cache.RepositoryAccessAborted", "Cache.EncryptionMethodMismatch"),
         *("Cache.RepositoryIDNotUnique", "Cache.RepositoryReplay", "Cache.CacheInitAbortedError"),
     ),
-    errors.RepositoryLocked: ("LockTimeout", "LockError", "LockErrorT"),
+    errors.RepositoryLocked: (
+        *("LockTimeout", "LockError", "LockErrorT", "NotLocked", "NotMyLock"),
+    ),
     errors.RepositoryFull: (
         "Repository.InsufficientFreeSpaceError",
         "Repository.StorageQuotaExceeded",
@@ -71,7 +73,7 @@ _BY_CODE: Mapping[int, type[errors.RepositoryError]] = {
     **dict.fromkeys((40, 41, 42, 44, 46, 47), errors.KeyMissing),
     **dict.fromkeys((50, 51, 52, 53), errors.PassphraseWrong),
     **dict.fromkeys(range(60, 65), errors.RepositoryMoved),
-    **dict.fromkeys((70, 71, 73), errors.RepositoryLocked),
+    **dict.fromkeys((70, 71, 73, 74, 75), errors.RepositoryLocked),
     **dict.fromkeys((80, 81, 85, 86, 87), errors.ConnectionLost),
     **dict.fromkeys((3, -2, -9, -15, 129, 130, 137, 143), errors.BorgInterrupted),
 }
