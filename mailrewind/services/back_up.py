@@ -12,7 +12,7 @@ from mailrewind.model.mail import Headers, Message
 from mailrewind.model.points import PointStatus, RestorePoint, point_name
 from mailrewind.model.reports import ArchiveStatistics, BackupReport, Finding
 from mailrewind.ports import Process as RunningProcess
-from mailrewind.ports import Progress, Report, State
+from mailrewind.ports import ArchivedFile, Progress, Report, State
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.contents import contents, files_of
 
@@ -41,6 +41,7 @@ class BackUp:
         self._state = state
         self._process = process
         self._clock = clock
+        self._listed: tuple[str, dict[str, ArchivedFile]] | None = None
 
     def run(self, system: str, *, initiator: str, report: Report | None = None) -> BackupReport:
         """Make one restore point of a system and index it.
@@ -155,6 +156,7 @@ class BackUp:
             before = connected.mail.survey()
             run.create(_MAIL, lambda name: connected.archives.create(name, capture, report=report))
             late = run.catch_late(before)
+        self._listed = (point.name, run.listing)
         return BackupReport(
             point=point.name,
             system=connected.name,
@@ -187,7 +189,7 @@ class BackUp:
     def _index(
         self, connected: ConnectedSystem, point: RestorePoint, report: Report | None
     ) -> None:
-        listing = files_of(connected.archives, point)
+        listing = self._listing_of(connected, point)
 
         def fetch(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
             return contents(connected.archives, point, paths)
@@ -209,6 +211,15 @@ class BackUp:
             )
         )
 
+    def _listing_of(
+        self, connected: ConnectedSystem, point: RestorePoint
+    ) -> dict[str, ArchivedFile]:
+        """Take the listing that archiving needed anyway, if this process has just done that."""
+        listed, self._listed = self._listed, None
+        if listed is not None and listed[0] == point.name:
+            return listed[1]
+        return files_of(connected.archives, point)
+
     def _report_of(self, point: str) -> BackupReport:
         return self._state.backup_report(point)
 
@@ -226,6 +237,7 @@ class _Run:
     ) -> None:
         self.statistics: list[ArchiveStatistics] = []
         self.findings: list[Finding] = []
+        self.listing: dict[str, ArchivedFile] = {}
         self._connected = connected
         self._state = state
         self._point = point
@@ -249,6 +261,7 @@ class _Run:
         self._state.add_part(self._point.name, part)
         key_of = self._connected.mail.key_of
         for file in self._connected.archives.files(name):
+            self.listing[file.path] = file
             if file.kind == "-" and (key := key_of(file.path)) is not None:
                 self._archived.add(key)
 
