@@ -7,11 +7,14 @@ symbolic links: whoever may write into a mailbox cannot lead us out of the tree.
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from mailrewind.formats.maildir import base_of
+
+T = TypeVar("T")
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LINK = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -68,20 +71,49 @@ def names_in(directory: int) -> list[str]:
 def messages_named_in(directory: int) -> dict[str, str]:
     """Map the base name of each message in a directory to its file name.
 
+    A message that is there all the time is in the result, one that has gone meanwhile may be.
+    """
+
+    def look(name: str) -> str:
+        return name
+
+    return _listed(directory, look)
+
+
+def messages_looked_at_in(directory: int) -> dict[str, tuple[str, os.stat_result]]:
+    """Map the base name of each message in a directory to its file name and what ``stat`` says.
+
+    A message that is there all the time is in the result, one that has gone meanwhile may be.
+    """
+
+    def look(name: str) -> tuple[str, os.stat_result]:
+        return name, os.stat(name, dir_fd=directory, follow_symlinks=False)
+
+    return _listed(directory, look)
+
+
+def _listed(directory: int, look: Callable[[str], T]) -> dict[str, T]:
+    """Look at every message in a directory that may be renamed at every moment.
+
     While a directory is read, a file that is renamed may be seen under its old name, its new
     one, both or neither. So listings are put together until the directory has not changed during
-    one of them, or until many in a row have brought nothing new: a message that is there all the
-    time is in the result. One that has gone meanwhile may be in it too.
+    one of them, or until many in a row have named no message that had not been looked at.
     """
-    found: dict[str, str] = {}
+    found: dict[str, T] = {}
     quiet = 0
     for _ in range(_MOST_LISTINGS):
         began = time.time_ns()
         before = os.stat(directory).st_mtime_ns
-        listing = {base_of(name): name for name in names_in(directory) if name[0] != "."}
-        quiet = quiet + 1 if listing.keys() <= found.keys() else 0
-        found |= listing
+        is_complete = True
+        for name in names_in(directory):
+            if name.startswith("."):
+                continue
+            base = base_of(name)
+            is_complete = is_complete and base in found
+            with suppress(FileNotFoundError):
+                found[base] = look(name)
         was_still = os.stat(directory).st_mtime_ns == before and began - before > _TICK_NS
+        quiet = quiet + 1 if is_complete else 0
         if was_still or quiet >= _QUIET_LISTINGS:
             break
     return found

@@ -14,6 +14,7 @@ from mailrewind.formats.dovecot import read_uidlist as uids_from
 from mailrewind.formats.maildir import base_of
 from mailrewind.model.mail import Message
 from mailrewind.systems.directories import (
+    messages_looked_at_in,
     messages_named_in,
     open_below,
     open_in,
@@ -26,6 +27,7 @@ from mailrewind.systems.template import Place, Template
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRIES = 20
+_ROUNDS = 4
 _COMPANIONS = (UIDLIST, KEYWORDS, SUBSCRIPTIONS, ACL, "dovecot-uidvalidity")
 _GONE = (FileNotFoundError, NotADirectoryError)
 _CLOCK_SLACK = timedelta(seconds=2)
@@ -135,7 +137,7 @@ class LivingTree:
         neither, so folders that changed are read again until nothing has.
         """
         known: dict[str, tuple[object, list[Message]]] = {}
-        for _ in range(_TRIES):
+        for _ in range(_ROUNDS):
             changed = False
             folders = list(self.folders(mailbox, path))
             for folder in folders:
@@ -222,25 +224,11 @@ class LivingTree:
         return list(folder.messages(uids_from(uidlist), keywords_from(keywords)))
 
     def _files(self, folder: FolderFiles) -> Iterator[MessageFile]:
-        """Yield the files of a folder, following those that are renamed between list and look."""
-        pending = self.names(folder)
-        for _ in range(_TRIES):
-            renamed = set()
-            for part in MESSAGE_PARTS:
-                here = [name for where, name in pending.values() if where == part]
-                with suppress(*_GONE), self._opened(f"{folder.path}/{part}") as directory:
-                    for name in here:
-                        try:
-                            about = os.stat(name, dir_fd=directory, follow_symlinks=False)
-                        except FileNotFoundError:
-                            renamed.add(base_of(name))
-                            continue
-                        if stat.S_ISREG(about.st_mode):
-                            yield MessageFile(part, name, about.st_size, _moment(about))
-            if not renamed:
-                return
-            there = self.names(folder)
-            pending = {base: there[base] for base in renamed if base in there}
+        for part in MESSAGE_PARTS:
+            with suppress(*_GONE), self._opened(f"{folder.path}/{part}") as directory:
+                for name, about in messages_looked_at_in(directory).values():
+                    if stat.S_ISREG(about.st_mode):
+                        yield MessageFile(part, name, about.st_size, _moment(about))
 
 
 def _moment(about: os.stat_result) -> datetime:
