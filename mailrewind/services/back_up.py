@@ -1,25 +1,24 @@
 """The hourly backup: archive what is there, index it, report it."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 
-from mailrewind.errors import ArchiveExists, CaptureIncomplete, MailrewindError
+from mailrewind.errors import MailrewindError
 from mailrewind.formats.rfc5322 import read_headers
 from mailrewind.model.mail import Headers, Message
 from mailrewind.model.points import PointStatus, RestorePoint, point_name
-from mailrewind.model.reports import ArchiveStatistics, BackupReport, Finding
-from mailrewind.ports import Process as RunningProcess
+from mailrewind.model.reports import BackupReport, Finding
 from mailrewind.ports import ArchivedFile, Progress, Report, State
+from mailrewind.ports import Process as RunningProcess
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.contents import contents, files_of
+from mailrewind.services.making import PointInTheMaking
 
 logger = logging.getLogger(__name__)
 
 _MAIL = "mail"
-_LATE_PASSES = 5
 
 
 class BackUp:
@@ -151,7 +150,7 @@ class BackUp:
     ) -> BackupReport:
         connected.archives.prepare()
         self._remove_remains(connected)
-        run = _Run(connected, self._state, point, began_at=self._clock())
+        run = PointInTheMaking(connected, self._state, point, began_at=self._clock())
         with connected.mail.capture() as capture:
             before = connected.mail.survey()
             run.create(_MAIL, lambda name: connected.archives.create(name, capture, report=report))
@@ -222,79 +221,6 @@ class BackUp:
 
     def _report_of(self, point: str) -> BackupReport:
         return self._state.backup_report(point)
-
-
-class _Run:
-    """One point in the making: its archives so far and what was noticed."""
-
-    def __init__(
-        self,
-        connected: ConnectedSystem,
-        state: State,
-        point: RestorePoint,
-        *,
-        began_at: datetime,
-    ) -> None:
-        self.statistics: list[ArchiveStatistics] = []
-        self.findings: list[Finding] = []
-        self.listing: dict[str, ArchivedFile] = {}
-        self._connected = connected
-        self._state = state
-        self._point = point
-        self._began_at = began_at
-        self._archived: set[str] = set()
-
-    def create(
-        self,
-        part: str,
-        make: Callable[[str], tuple[ArchiveStatistics, Sequence[Finding]]],
-    ) -> None:
-        """Make one archive, unless a try before this one has made it."""
-        name = f"{self._point.name}-{part}"
-        try:
-            statistics, findings = make(name)
-        except ArchiveExists:
-            logger.info("%s stands already", name)
-        else:
-            self.statistics.append(statistics)
-            self.findings += findings
-        self._state.add_part(self._point.name, part)
-        key_of = self._connected.mail.key_of
-        for file in self._connected.archives.files(name):
-            self.listing[file.path] = file
-            if file.kind == "-" and (key := key_of(file.path)) is not None:
-                self._archived.add(key)
-
-    def catch_late(self, before: Mapping[str, str]) -> int:
-        """Archive what was renamed or delivered while borg read; return how many messages.
-
-        Maildir renames a file with every flag, so a message can be missed although it was there
-        from before to after the run. Those must be caught; what came in meanwhile comes along.
-
-        Raises:
-            CaptureIncomplete: Some were missed again and again.
-        """
-        caught = 0
-        for number in range(1, _LATE_PASSES + 1):
-            absent = self._absent()
-            companions = self._connected.mail.companions(self._began_at) if number == 1 else ()
-            if not absent.keys() & before.keys() and (number > 1 or not (absent or companions)):
-                return caught
-            already = len(self._archived)
-            with self._connected.mail.hold([*absent.values(), *companions]) as paths:
-                make = partial(self._connected.archives.create_from_paths, paths=paths)
-                self.create(f"late{number}", make)
-            caught += len(self._archived) - already
-        if missed := self._absent().keys() & before.keys():
-            raise CaptureIncomplete(
-                f"{len(missed)} messages of {self._connected.name} were renamed each time that "
-                f"borg came to read them, such as {min(missed)}"
-            )
-        return caught
-
-    def _absent(self) -> dict[str, str]:
-        there = self._connected.mail.survey()
-        return {key: path for key, path in there.items() if key not in self._archived}
 
 
 def _read_all_headers(

@@ -1,0 +1,95 @@
+"""One restore point in the making: its archives so far, and what was noticed."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+
+from mailrewind.errors import ArchiveExists, CaptureIncomplete
+from mailrewind.model.points import RestorePoint
+from mailrewind.model.reports import ArchiveStatistics, Finding
+from mailrewind.ports import ArchivedFile, State
+from mailrewind.services.connected import ConnectedSystem
+
+logger = logging.getLogger(__name__)
+
+_LATE_PASSES = 5
+
+
+class PointInTheMaking:
+    """Makes the archives of one restore point.
+
+    Attributes:
+        statistics: Of each archive that was made now.
+        findings: What did not fail the run.
+        listing: By path, what all archives together hold; the later archive is right.
+    """
+
+    def __init__(
+        self,
+        connected: ConnectedSystem,
+        state: State,
+        point: RestorePoint,
+        *,
+        began_at: datetime,
+    ) -> None:
+        self.statistics: list[ArchiveStatistics] = []
+        self.findings: list[Finding] = []
+        self.listing: dict[str, ArchivedFile] = {}
+        self._connected = connected
+        self._state = state
+        self._point = point
+        self._began_at = began_at
+        self._archived: set[str] = set()
+
+    def create(
+        self,
+        part: str,
+        make: Callable[[str], tuple[ArchiveStatistics, Sequence[Finding]]],
+    ) -> None:
+        """Make one archive, unless a try before this one has made it."""
+        name = f"{self._point.name}-{part}"
+        try:
+            statistics, findings = make(name)
+        except ArchiveExists:
+            logger.info("%s stands already", name)
+        else:
+            self.statistics.append(statistics)
+            self.findings += findings
+        self._state.add_part(self._point.name, part)
+        key_of = self._connected.mail.key_of
+        for file in self._connected.archives.files(name):
+            self.listing[file.path] = file
+            if file.kind == "-" and (key := key_of(file.path)) is not None:
+                self._archived.add(key)
+
+    def catch_late(self, before: Mapping[str, str]) -> int:
+        """Archive what was renamed or delivered while borg read; return how many messages.
+
+        Maildir renames a file with every flag, so a message can be missed although it was there
+        from before to after the run. Those must be caught; what came in meanwhile comes along.
+
+        Raises:
+            CaptureIncomplete: Some were missed again and again.
+        """
+        caught = 0
+        for number in range(1, _LATE_PASSES + 1):
+            absent = self._absent()
+            companions = self._connected.mail.companions(self._began_at) if number == 1 else ()
+            if not absent.keys() & before.keys() and (number > 1 or not (absent or companions)):
+                return caught
+            already = len(self._archived)
+            with self._connected.mail.hold([*absent.values(), *companions]) as paths:
+                make = partial(self._connected.archives.create_from_paths, paths=paths)
+                self.create(f"late{number}", make)
+            caught += len(self._archived) - already
+        if missed := self._absent().keys() & before.keys():
+            raise CaptureIncomplete(
+                f"{len(missed)} messages of {self._connected.name} were renamed each time that "
+                f"borg came to read them, such as {min(missed)}"
+            )
+        return caught
+
+    def _absent(self) -> dict[str, str]:
+        there = self._connected.mail.survey()
+        return {key: path for key, path in there.items() if key not in self._archived}
