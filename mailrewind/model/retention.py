@@ -19,8 +19,8 @@ RULES = ("hourly", "daily", "weekly", "monthly", "yearly")
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
-_PRECISE_POINTS = 2_000
-_FORESEEN_VISITS = 2_000_000
+_PRECISE_POINTS = 500
+_FORESEEN_VISITS = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,27 @@ def decide(
     Raises:
         RetentionRefused: No rule keeps anything. The floor is a net, not a rule.
     """
+    found = reasons_to_keep(points, policy, now=now, zone=zone, held=held)
+    past = [(point, why) for point, why in found if point.taken_at <= now]
+    ends = _Forecast(policy, zone, held, every).ends(past, now)
+    return [KeepDecision(point, why, *ends.get(point.name, (None, ""))) for point, why in found]
+
+
+def reasons_to_keep(
+    points: Iterable[RestorePoint],
+    policy: RetentionPolicy,
+    *,
+    now: datetime,
+    zone: tzinfo,
+    held: frozenset[str] = frozenset(),
+) -> list[tuple[RestorePoint, tuple[str, ...]]]:
+    """Give each complete point, newest first, its reasons to stay; none means that it may go.
+
+    This is ``decide`` without the look ahead.
+
+    Raises:
+        RetentionRefused: No rule keeps anything.
+    """
     if not any(policy.limits):
         raise RetentionRefused(
             "The retention policy keeps nothing: all its rules, hourly to yearly, are 0.",
@@ -114,16 +135,11 @@ def decide(
     past = [
         _Moment(point.taken_at, zone, point.name) for point in complete if point.taken_at <= now
     ]
-    reasons = {moment.name: why for moment, why in _reasons(past, policy, held).items()}
-    ends = _Forecast(policy, zone, held, every).ends(past, now)
-    decisions = []
+    judged = {moment.name: why for moment, why in _judge(past, policy, held).items()}
     for point in complete:
-        why = reasons.get(point.name, ()) if point.taken_at <= now else ("future",)
-        if point.taken_at > now and point.name in held:
-            why = ("held", *why)
-        until, final = ends.get(point.name, (None, ""))
-        decisions.append(KeepDecision(point, why, until, final))
-    return decisions
+        if point.taken_at > now:
+            judged[point.name] = ("held", "future") if point.name in held else ("future",)
+    return [(point, judged.get(point.name, ())) for point in complete]
 
 
 class _Moment:
@@ -139,7 +155,7 @@ class _Moment:
         self.periods = ((*day, local.hour), day, local.isocalendar()[:2], day[:2], day[:1])
 
 
-def _reasons(
+def _judge(
     moments: Sequence[_Moment], policy: RetentionPolicy, held: frozenset[str]
 ) -> dict[_Moment, tuple[str, ...]]:
     """Say of each moment, newest first, why it stays; those that may go are missing."""
@@ -198,7 +214,7 @@ class _Forecast:
 
     It thins after each day's worth of backups, and goes through a day backup by backup only where
     one of today's points falls in it: months ahead cost milliseconds. A policy that keeps thousands
-    of points is answered to the day, and one that keeps all of them as far as a second's work goes.
+    of points is answered to the day, and only as far ahead as a second's work goes.
     """
 
     policy: RetentionPolicy
@@ -206,27 +222,47 @@ class _Forecast:
     held: frozenset[str]
     every: timedelta
 
-    def ends(self, past: Sequence[_Moment], now: datetime) -> Mapping[str, tuple[datetime, str]]:
-        """Map the name of each kept point that will fall to when, and its last reason."""
+    def ends(
+        self, kept: Iterable[tuple[RestorePoint, tuple[str, ...]]], now: datetime
+    ) -> Mapping[str, tuple[datetime, str]]:
+        """Map the name of each kept point that will fall to when, and to its last reason.
+
+        Args:
+            kept: Points that are not in the future with their reasons, newest first.
+            now: Backups are assumed to come after this moment only.
+        """
         ends: dict[str, tuple[datetime, str]] = {}
-        if not past:
+        reasons = {_Moment(p.taken_at, self.zone, p.name): why for p, why in kept if why}
+        if not reasons:
             return ends
-        reasons = _reasons(past, self.policy, self.held)
         waiting = {moment for moment in reasons if moment.name not in self.held}
         steps = max(1, _DAY // self.every)
-        missed = max(0, (now - past[0].taken_at) // self.every)
-        at = past[0].taken_at.astimezone(UTC) + missed * self.every
+        newest = max(moment.taken_at for moment in reasons)
+        at = newest.astimezone(UTC) + max(0, (now - newest) // self.every) * self.every
         visits = 0
         while waiting and visits < _FORESEEN_VISITS:
             coming = [_Moment(at + n * self.every, self.zone) for n in range(1, steps + 1)]
             after = self._thin(reasons, coming)
             visits += len(reasons) + steps
             if not waiting <= after.keys():
-                singly = len(reasons) < _PRECISE_POINTS
+                singly = len(reasons) <= _PRECISE_POINTS
                 batches = [[moment] for moment in coming] if singly else [coming]
                 after = self._walk(reasons, batches, waiting, ends)
+                visits += len(reasons) * len(batches)
+            waiting -= self._eternal(after)
             reasons, at = after, coming[-1].taken_at
         return ends
+
+    def _eternal(self, standing: Iterable[_Moment]) -> set[_Moment]:
+        """Find what a rule without a limit keeps for good: the last of each period that is over."""
+        eternal: set[_Moment] = set()
+        for index, limit in enumerate(self.policy.limits):
+            if limit < 0:
+                newest: dict[tuple[int, ...], _Moment] = {}
+                for moment in sorted(standing, key=lambda m: m.taken_at):
+                    newest[moment.periods[index]] = moment
+                eternal.update(list(newest.values())[:-1])
+        return eternal
 
     def _walk(
         self,
@@ -247,4 +283,4 @@ class _Forecast:
         self, standing: Iterable[_Moment], coming: Sequence[_Moment]
     ) -> dict[_Moment, tuple[str, ...]]:
         moments = sorted((*standing, *coming), key=lambda m: m.taken_at, reverse=True)
-        return _reasons(moments, self.policy, self.held)
+        return _judge(moments, self.policy, self.held)
