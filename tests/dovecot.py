@@ -84,8 +84,11 @@ class Dovecot:
 
     def remove_mail(self) -> None:
         """Remove the mail of all users; add them again before they are used."""
-        for domain in self.root.iterdir():
-            shutil.rmtree(domain)
+        for entry in self.root.iterdir():
+            if entry.is_symlink():
+                entry.unlink()
+            else:
+                shutil.rmtree(entry)
 
     def run(self, *arguments: str) -> str:
         """Run doveadm and return what it said; fail if it failed."""
@@ -140,6 +143,12 @@ class Dovecot:
         option = ["-s"] if subscribed else []
         listing = self.run("mailbox", "list", *option, "-u", address)
         return set(listing.splitlines())
+
+    def configure(self, old: str, new: str) -> None:
+        """Change the configuration, and run with it."""
+        self.stop()
+        self.config.write_text(self.config.read_text().replace(old, new))
+        self.start()
 
     def stop(self) -> None:
         if self.process is not None:

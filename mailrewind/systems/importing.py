@@ -6,8 +6,8 @@ second. ``doveadm backup`` and ``sync`` are never used: they delete what is new.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -83,8 +83,13 @@ def import_messages(
         raise DeliveryFailed(f"staging messages for {mailbox}: {error}") from error
     if complaint := dovecot.recalculate_quota(mailbox):
         findings.append(Finding(mailbox, f"the quota could not be recalculated: {complaint}"))
-    arrived = _counted(tree.messages(mailbox, path)) - before
-    return [*findings, *_judge(results, loading.wanted - arrived, loading.wanted, mailbox)]
+    living = tree.messages(mailbox, path)
+    lacking = loading.wanted - (_counted(living) - before)
+    return [
+        *findings,
+        *_judge(results, lacking, loading.wanted, mailbox),
+        *_hidden_keywords(living, loading.flags),
+    ]
 
 
 class _Loading:
@@ -94,6 +99,7 @@ class _Loading:
         self, dovecot: Dovecot, tree: LivingTree, mailbox: str, path: str, stage: Stage
     ) -> None:
         self.wanted: Wanted = Counter()
+        self.flags: dict[tuple[str, str], frozenset[str]] = {}
         self._dovecot = dovecot
         self._tree = tree
         self._mailbox = mailbox
@@ -108,6 +114,7 @@ class _Loading:
         """Stage one message, or deliver it by hand where Dovecot has no name for its folder."""
         message = delivery.message
         self.wanted[message.folder, message.guid] += 1
+        self.flags[message.folder, message.guid] = message.flags
         try:
             directory = directory_of(message.folder)
         except ValueError as error:
@@ -166,7 +173,7 @@ def _cannot_be_named(directory: str, *, escapes: bool) -> bool:
     is_odd = any(level.startswith(RAW) for level in folder.split("/")) or "" in levels
     is_lost = escapes and any(_NOT_ESCAPED.search(level) for level in levels)
     is_taken = escapes and _DOT in directory and bool(_RESERVED & set(levels))
-    return bool(directory) and (is_odd or is_lost or is_taken)
+    return bool(directory) and (is_odd or is_lost or is_taken or directory.startswith(".~"))
 
 
 def _check_served(dovecot: Dovecot, mailbox: str, path: Path) -> None:
@@ -183,6 +190,21 @@ def _same_disk(staging: Path, maildir: Path) -> Sequence[Finding]:
         return ()
     text = "lies on another disk than the mailbox: Dovecot saved the messages anew, line ends too"
     return (Finding(str(staging), text),)
+
+
+def _hidden_keywords(
+    living: Iterable[Message], meant: Mapping[tuple[str, str], frozenset[str]]
+) -> Iterator[Finding]:
+    """Yield the folders that have more keywords than there are letters for file names."""
+    hidden: dict[str, set[str]] = defaultdict(set)
+    for message in living:
+        lacking = meant.get((message.folder, message.guid), frozenset()) - message.flags
+        hidden[message.folder] |= {flag for flag in lacking if not flag.startswith("\\")}
+    for folder, keywords in hidden.items():
+        if keywords:
+            names = ", ".join(sorted(keywords))
+            text = f"has 26 keywords already; Dovecot keeps these in its index only: {names}"
+            yield Finding(folder, text)
 
 
 def _counted(messages: Iterable[Message]) -> Wanted:
