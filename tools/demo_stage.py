@@ -116,6 +116,8 @@ def _free_port() -> int:
     """Return Prefect's usual port, or any other one where that is taken."""
     for port in (USUAL_PORT, 0):
         with socket.socket() as probe:
+            # The server's closed connections linger for a minute and keep nobody out.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
