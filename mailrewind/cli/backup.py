@@ -1,5 +1,7 @@
 """Back a system up now."""
 
+from datetime import tzinfo
+
 import click
 
 from mailrewind.cli import options, shapes, show
@@ -26,7 +28,23 @@ def backup(invocation: Invocation, system: str, *, yes: bool) -> None:
     if invocation.as_json:
         invocation.print_json(shapes.backup_report(done))
         return
-    _show(done, invocation)
+    say(done, invocation.zone)
+
+
+def say(done: BackupReport, zone: tzinfo) -> None:
+    """Print what a backup did."""
+    show.facts(
+        [
+            ("Restore point", done.point),
+            ("Taken", show.moment(done.taken_at, zone)),
+            ("Took", show.length(done.finished_at - done.taken_at)),
+            ("New in the repository", show.size(done.added_bytes)),
+            *_contents(done.index),
+            ("Caught by the second pass", show.count(done.late, "message")),
+        ]
+    )
+    for finding in done.findings:
+        show.line(f"Finding: {finding.subject}: {finding.text}")
 
 
 def _plan(invocation: Invocation, system: str) -> None:
@@ -57,21 +75,6 @@ def _plan(invocation: Invocation, system: str) -> None:
         ]
     )
     show.line(f"Nothing has been changed. Do it with: {command}")
-
-
-def _show(done: BackupReport, invocation: Invocation) -> None:
-    show.facts(
-        [
-            ("Restore point", done.point),
-            ("Taken", show.moment(done.taken_at, invocation.zone)),
-            ("Took", show.length(done.finished_at - done.taken_at)),
-            ("New in the repository", show.size(done.added_bytes)),
-            *_contents(done.index),
-            ("Caught by the second pass", show.count(done.late, "message")),
-        ]
-    )
-    for finding in done.findings:
-        show.line(f"Finding: {finding.subject}: {finding.text}")
 
 
 def _contents(index: IndexChanges | None) -> list[tuple[str, str]]:

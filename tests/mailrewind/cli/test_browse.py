@@ -3,16 +3,37 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.command import Call
 from tests.office import ADA, BOB, Office, remove
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Office, str, str]:
+    """An office with two restore points: Ada's mail lies in both, Bob's in the newer alone."""
+    office = Office(tmp_path_factory.mktemp("history") / "office")
+    office.add_many(5)
+    office.add(ADA, ".Projects", text="plans", flags="")
+    office.add(ADA, ".Sent", text="hello", flags="FS")
+    older = office.back_up()
+    gone = office.add(BOB)
+    newer = office.back_up()
+    remove([gone])
+    return office, older, newer
+
+
+@pytest.fixture
+def call(history: tuple[Office, str, str]) -> Call:
+    return Call(history[0].configuration)
 
 
 def listed(call: Call, *words: str) -> Any:
     return json.loads(call(*words, "--json").stdout)
 
 
-def test_systems_are_listed_without_any_state(call: Call, office: Office) -> None:
-    assert listed(call, "systems") == [
+def test_systems_are_listed_without_any_state(office: Office) -> None:
+    assert listed(Call(office.configuration), "systems") == [
         {
             "name": "office",
             "kind": "maildir",
@@ -24,9 +45,10 @@ def test_systems_are_listed_without_any_state(call: Call, office: Office) -> Non
     ]
 
 
-def test_points_say_until_when_they_are_kept_and_why(call: Call, office: Office) -> None:
-    office.add()
-    older, newer = office.back_up(), office.back_up()
+def test_points_say_until_when_they_are_kept_and_why(
+    call: Call, history: tuple[Office, str, str]
+) -> None:
+    _, older, newer = history
     decisions = listed(call, "points", "office")
     assert [(row["name"], row["status"], row["keep"]) for row in decisions] == [
         (newer, "complete", True),
@@ -39,61 +61,55 @@ def test_points_say_until_when_they_are_kept_and_why(call: Call, office: Office)
     assert "hourly #1" in shown
 
 
-def test_system_without_points_says_how_to_make_one(call: Call, office: Office) -> None:
-    assert call("points", "office").stdout == (
+def test_system_without_points_says_how_to_make_one(office: Office) -> None:
+    assert Call(office.configuration)("points", "office").stdout == (
         "office has no restore point yet.\nMake one with: "
         f"mailrewind --config {office.configuration} backup office --yes\n"
     )
 
 
-def test_mailboxes_and_folders_are_those_of_the_moment(call: Call, office: Office) -> None:
-    office.add_many(2)
-    office.add(ADA, ".Projects", flags="")
-    point = office.back_up()
-    gone = office.add(BOB)
-    office.back_up()
-    remove([gone])
+def test_mailboxes_and_folders_are_those_of_the_moment(
+    call: Call, history: tuple[Office, str, str]
+) -> None:
+    office, older, _ = history
     size = sum(path.stat().st_size for path in office.maildir(ADA).rglob("cur/*"))
-    then = ["--at", point]
-    assert listed(call, "mailboxes", "office", *then) == [
-        {"address": ADA, "messages": 3, "size_bytes": size},
+    assert listed(call, "mailboxes", "office", "--at", older) == [
+        {"address": ADA, "messages": 7, "size_bytes": size},
         {"address": BOB, "messages": 0, "size_bytes": 0},
     ]
-    assert [row["messages"] for row in listed(call, "mailboxes", "office")] == [3, 1]
-    folders = listed(call, "folders", "office", ADA, *then)
+    assert [row["messages"] for row in listed(call, "mailboxes", "office")] == [7, 1]
+    folders = listed(call, "folders", "office", ADA, "--at", older)
     assert [(row["path"], row["messages"], row["unseen"]) for row in folders] == [
-        ("INBOX", 2, 0),
+        ("INBOX", 5, 0),
         ("Projects", 1, 1),
+        ("Sent", 1, 0),
     ]
-    assert f"({point})" in call("folders", "office", ADA, *then).stdout
+    assert f"({older})" in call("folders", "office", ADA, "--at", older).stdout
 
 
 def test_messages_are_paged_newest_first_by_the_command_that_is_shown(
-    call: Call, office: Office
+    call: Call, history: tuple[Office, str, str]
 ) -> None:
-    office.add_many(5)
-    point = office.back_up()
     page = call("messages", "office", ADA, "INBOX", "--limit", "2").stdout
     more = page.splitlines()[-1].removeprefix("More: mailrewind ").split()
-    assert f"--at {point}" in page
+    assert f"--at {history[2]}" in page
     numbers = [row["number"] for row in listed(call, "messages", "office", ADA, "INBOX")]
     seen = [row["number"] for row in listed(call, *more[2:])]
     assert (len(numbers), seen) == (5, numbers[2:4])
 
 
-def test_message_is_listed_with_its_headers(call: Call, office: Office) -> None:
-    path = office.add(text="hello", flags="FS")
-    point = office.back_up()
-    (row,) = listed(call, "messages", "office", ADA, "INBOX")
+def test_message_is_listed_with_its_headers(call: Call, history: tuple[Office, str, str]) -> None:
+    (path,) = (history[0].maildir(ADA, ".Sent") / "cur").iterdir()
+    (row,) = listed(call, "messages", "office", ADA, "Sent")
     cursor = row.pop("cursor")
     assert cursor.count(":") == 1
     assert row == {
         "number": row["number"],
-        "folder": "INBOX",
-        "subject": "hello 1",
+        "folder": "Sent",
+        "subject": "hello 7",
         "sender": "",
         "recipients": "",
-        "message_id": "<1@x>",
+        "message_id": "<7@x>",
         "sent": None,
         "received": "2026-11-17T12:00:00Z",
         "size_bytes": path.stat().st_size,
@@ -101,14 +117,21 @@ def test_message_is_listed_with_its_headers(call: Call, office: Office) -> None:
         "attachments": [],
         "vanished_at": None,
     }
-    assert point in call("messages", "office", ADA, "INBOX").stdout
+    assert "hello 7" in call("messages", "office", ADA, "Sent").stdout
 
 
-def test_unknown_things_have_the_exit_code_of_their_family(call: Call, office: Office) -> None:
-    office.back_up()
-    assert call("folders", "office", "eve@example.org").exit_code == 10
-    assert call("messages", "office", ADA, "Nowhere").exit_code == 10
-    assert call("mailboxes", "office", "--at", "2020-01-01").exit_code == 40
-    assert call("mailboxes", "office", "--at", "2099-01-01").exit_code == 40
-    assert call("mailboxes", "office", "--at", "some day").exit_code == 40
-    assert call("messages", "office", ADA, "INBOX", "--after", "x").exit_code == 2
+@pytest.mark.parametrize(
+    ("words", "exit_code"),
+    [
+        (("folders", "office", "eve@example.org"), 10),
+        (("messages", "office", ADA, "Nowhere"), 10),
+        (("mailboxes", "office", "--at", "2020-01-01"), 40),
+        (("mailboxes", "office", "--at", "2099-01-01"), 40),
+        (("mailboxes", "office", "--at", "some day"), 40),
+        (("messages", "office", ADA, "INBOX", "--after", "x"), 2),
+    ],
+)
+def test_unknown_things_have_the_exit_code_of_their_family(
+    call: Call, words: tuple[str, ...], exit_code: int
+) -> None:
+    assert call(*words).exit_code == exit_code

@@ -44,8 +44,8 @@ def test_house_in_order_is_called_so(call: Call, office: Office, healthy_port: i
         file.write(f"prefect: {{port: {healthy_port}}}\n")
         file.write(f"notify: {{apprise: [{{file: {secret}}}]}}\n")
     call("backup", "office", "--yes")
-    result = call("doctor")
-    found = examined(call)
+    result = call("doctor", "--json")
+    found = {each["name"]: each for each in json.loads(result.stdout)}
     assert {name: each["text"] for name, each in found.items() if not each["is_good"]} == {}
     assert result.exit_code == 0
     assert found["borg"]["text"].startswith("borg 1.4.")
@@ -54,7 +54,7 @@ def test_house_in_order_is_called_so(call: Call, office: Office, healthy_port: i
 
 
 def test_everything_that_is_lacking_is_named_at_once(call: Call, office: Office) -> None:
-    office.back_up()
+    office.services.archives("main").prepare()
     office.passphrase.write_text("wrong horse\n")
     (office.root / "mail").rename(office.root / "elsewhere")
     (office.root / "data").chmod(0o755)

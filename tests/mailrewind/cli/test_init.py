@@ -56,16 +56,6 @@ def test_existing_configuration_is_never_overwritten(
     assert office.configuration.read_text() == before
 
 
-def test_existing_passphrase_is_used_as_it_is(
-    call: Call, words: list[str], place: Path, tmp_path: Path
-) -> None:
-    passphrase = tmp_path / "kept"
-    passphrase.write_text("correct horse\n")
-    passphrase.chmod(0o600)
-    assert call(*words, "--passphrase-file", str(passphrase), "--yes", config=place).exit_code == 0
-    assert passphrase.read_text() == "correct horse\n"
-
-
 def test_answers_are_asked_for_and_no_means_nothing(
     call: Call, office: Office, place: Path
 ) -> None:
@@ -76,15 +66,21 @@ def test_answers_are_asked_for_and_no_means_nothing(
     assert not place.parent.exists()
 
 
-def test_answers_are_used(call: Call, office: Office, place: Path) -> None:
+def test_answers_are_used_and_an_existing_passphrase_is_kept(
+    call: Call, office: Office, place: Path
+) -> None:
+    passphrase = office.root / "kept"
+    passphrase.write_text("correct horse\n")
+    passphrase.chmod(0o600)
     template = f"{office.root}/mail/{{domain}}/{{local}}/Maildir"
-    repository = str(office.root / "repo: {x}".replace("{x}", "#x"))
-    asked = ["hall", template, repository, "", "Europe/Berlin", "", "y", ""]
+    repository = str(office.root / "repo: #x")
+    asked = ["hall", template, repository, str(passphrase), "Europe/Berlin", "", "y", ""]
     words = ("init", "--data-dir", str(office.root / "hall" / "data"))
     assert call(*words, config=place, answers="\n".join(asked)).exit_code == 0
     loaded = config.load(place)
     assert loaded.repository("hall").location == repository
     assert (loaded.time_zone, loaded.notify.mail) == ("Europe/Berlin", None)
+    assert passphrase.read_text() == "correct horse\n"
 
 
 def test_wrong_answer_leaves_no_configuration(call: Call, words: list[str], place: Path) -> None:

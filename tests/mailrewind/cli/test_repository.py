@@ -1,60 +1,68 @@
 """Looking at a repository, and its rare deeds, from the command line."""
 
 import json
+import shutil
 import stat
-import subprocess
+from pathlib import Path
+
+import pytest
 
 from tests.command import Call
 from tests.office import Office
 
 
-def test_archives_are_listed_with_their_restore_points(call: Call, office: Office) -> None:
-    points = [office.back_up(), office.back_up()]
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Office, str]:
+    """An office with one restore point."""
+    office = Office(tmp_path_factory.mktemp("standing") / "office")
+    office.add_many(20)
+    return office, office.back_up()
+
+
+@pytest.fixture
+def repository(standing: tuple[Office, str]) -> Path:
+    return standing[0].root / "repository"
+
+
+@pytest.fixture
+def call(standing: tuple[Office, str]) -> Call:
+    return Call(standing[0].configuration)
+
+
+def test_archives_are_listed_with_their_restore_points(
+    call: Call, standing: tuple[Office, str]
+) -> None:
+    point = standing[1]
     assert json.loads(call("repository", "list", "main", "--json").stdout) == [
-        {"archive": f"{point}-mail", "point": point, "status": "complete"} for point in points
+        {"archive": f"{point}-mail", "point": point, "status": "complete"}
     ]
-    assert f"{points[0]}-mail" in call("repository", "list", "main").stdout
 
 
-def test_info_says_size_and_encryption(call: Call, office: Office) -> None:
-    office.add()
-    office.back_up()
+def test_info_says_size_and_encryption(call: Call) -> None:
     info = json.loads(call("repository", "info", "main", "--json").stdout)
     assert (info["name"], info["encryption"]) == ("main", "repokey-blake2")
     assert info["stored_bytes"] > 0
-    assert "repokey-blake2" in call("repository", "info", "main").stdout
 
 
-def test_sound_repository_is_called_sound(call: Call, office: Office) -> None:
-    office.back_up()
+def test_damage_is_found(call: Call, repository: Path) -> None:
     assert call("repository", "check", "main").stdout == "main is sound.\n"
-
-
-def test_damaged_repository_is_an_error(call: Call, office: Office) -> None:
-    office.add_many(20)
-    office.back_up()
-    segments = (office.root / "repository" / "data").rglob("[0-9]*")
-    segment = max(
-        (path for path in segments if path.is_file()), key=lambda path: path.stat().st_size
-    )
-    content = bytearray(segment.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    segment.write_bytes(content)
+    segment = max((repository / "data" / "0").iterdir(), key=lambda path: path.stat().st_size)
+    sound = segment.read_bytes()
+    middle = len(sound) // 2
+    segment.write_bytes(sound[:middle] + bytes([sound[middle] ^ 0xFF]) + sound[middle + 1 :])
     assert call("repository", "check", "main").exit_code == 20
+    segment.write_bytes(sound)
 
 
-def test_key_is_exported_once_into_a_private_file(call: Call, office: Office) -> None:
-    office.back_up()
-    file = office.root / "key"
+def test_key_is_exported_once_into_a_private_file(call: Call, tmp_path: Path) -> None:
+    file = tmp_path / "key"
     assert call("repository", "export-key", "main", str(file)).exit_code == 0
     assert file.read_text().startswith("BORG_KEY ")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert call("repository", "export-key", "main", str(file)).exit_code == 20
 
 
-def test_lock_is_broken_only_with_yes_and_never_a_living_ones(call: Call, office: Office) -> None:
-    office.back_up()
-    repository = office.root / "repository"
+def test_lock_is_broken_only_with_yes(call: Call, repository: Path) -> None:
     lock = repository / "lock.exclusive"
     lock.mkdir()
     (lock / "elsewhere@1.1-0").touch()
@@ -64,14 +72,19 @@ def test_lock_is_broken_only_with_yes_and_never_a_living_ones(call: Call, office
     assert not lock.exists()
 
 
-def test_moved_repository_is_refused_until_it_is_accepted(call: Call, office: Office) -> None:
-    office.back_up()
-    moved = office.root / "moved"
-    subprocess.run(["mv", str(office.root / "repository"), str(moved)], check=True)
+def test_moved_repository_is_refused_until_it_is_accepted(
+    call: Call, standing: tuple[Office, str], tmp_path: Path
+) -> None:
+    office = standing[0]
+    for name in ("repository", "data"):
+        shutil.copytree(office.root / name, tmp_path / name)
+    moved = tmp_path / "mailrewind.yaml"
     text = office.configuration.read_text()
-    office.configuration.write_text(text.replace(str(office.root / "repository"), str(moved)))
-    refused = call("repository", "list", "main")
+    for name in ("repository", "data"):
+        text = text.replace(str(office.root / name), str(tmp_path / name))
+    moved.write_text(text)
+    refused = call("repository", "list", "main", config=moved)
     assert refused.exit_code == 20
     assert "--accept-moved" in refused.stderr
-    assert call("repository", "list", "main", "--accept-moved").exit_code == 0
-    assert call("repository", "list", "main").exit_code == 0
+    assert call("repository", "list", "main", "--accept-moved", config=moved).exit_code == 0
+    assert call("repository", "list", "main", config=moved).exit_code == 0

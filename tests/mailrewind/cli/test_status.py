@@ -2,8 +2,10 @@
 
 import json
 
+from mailrewind.model.points import PointStatus, RestorePoint, point_name
+from mailrewind.transports.processes import this_process
 from tests.command import Call
-from tests.office import ADA, Office, remove
+from tests.office import ADA, NOON, Office, remove
 
 
 def test_status_shows_points_restores_and_what_is_wrong(call: Call, office: Office) -> None:
@@ -28,9 +30,11 @@ def test_status_of_an_empty_house_fits_on_a_line(call: Call) -> None:
 
 
 def test_failed_backup_is_on_the_screen(call: Call, office: Office) -> None:
-    (office.root / "mail").rename(office.root / "elsewhere")
-    assert call("backup", "office", "--yes").exit_code == 10
-    assert "FAILED" in call("status").stdout
+    point = RestorePoint(point_name("office", NOON), "office", NOON, PointStatus.MAKING, (), "main")
+    office.services.state.begin_point(point, this_process())
+    assert "backing up now (pid " in call("status").stdout
+    office.services.state.end_point(point.name, PointStatus.FAILED, NOON)
+    assert "FAILED " in call("status").stdout
 
 
 def test_watch_tells_what_is_wrong_and_keeps_saying_it(call: Call) -> None:
