@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from prefect.settings import get_current_settings
 
-from tests.office import ADA, Office, remove
+from tests.office import Office, remove
 from tests.prefect_server import PrefectServer
 
 pytest_plugins = ["tests.prefect_fixture"]
@@ -61,16 +62,9 @@ def test_two_restores_of_one_mailbox_started_together_add_each_message_once(
 def test_a_cancelled_backup_leaves_no_borg_and_the_next_one_succeeds(
     office: Office, environment: dict[str, str]
 ) -> None:
-    for number in range(60):
-        path = office.add(ADA, flags=f"S{'F' * (number % 2)}")
-        path.write_bytes(path.read_bytes() + os.urandom(4_000_000))
+    add_large(office, 20)
     process = start(BACKUP, environment)
-    deadline = time.monotonic() + 60
-    while not borgs(office.root) and time.monotonic() < deadline:
-        assert process.poll() is None
-        time.sleep(0.02)
-    running = borgs(office.root)
-    assert running
+    wait_until(lambda: bool(borgs(office.root)), process)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     process.wait(30)
@@ -79,6 +73,42 @@ def test_a_cancelled_backup_leaves_no_borg_and_the_next_one_succeeds(
     assert office.services.state.points("office") == []
     assert start(BACKUP, environment).wait(120) == 0
     assert len(office.services.state.points("office")) == 1
+
+
+def test_a_cancelled_restore_leaves_no_lease_and_the_next_one_brings_back_the_rest(
+    office: Office, environment: dict[str, str]
+) -> None:
+    lost = add_large(office, 20)
+    before = office.snapshot()
+    office.back_up()
+    remove(lost)
+    process = start(RESTORE, environment)
+    wait_until(lambda: bool(office.services.state.leases()), process)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+    assert time.monotonic() - began < 15
+    assert office.services.state.leases() == []
+    assert start(RESTORE, environment).wait(120) == 0
+    assert office.snapshot() == before
+
+
+def add_large(office: Office, count: int) -> list[Path]:
+    """Add messages that take borg seconds to read."""
+    paths = office.add_many(count)
+    for path in paths:
+        received = path.stat().st_mtime
+        path.write_bytes(path.read_bytes() + os.urandom(4_000_000))
+        os.utime(path, (received, received))
+    return paths
+
+
+def wait_until(arrived: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 60
+    while not arrived():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def borgs(repository_root: Path) -> list[int]:
