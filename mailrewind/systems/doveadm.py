@@ -72,10 +72,10 @@ class Dovecot:
         home = fields.get("home", "")
         return Path(home, path[2:]) if path.startswith("~/") else Path(path)
 
-    def escapes_dots(self, mailbox: str) -> bool:
-        """Whether a folder's name may hold a dot, by Dovecot's plugin listescape."""
-        done = self._run("mailbox", "path", "-u", _user(mailbox), "a.b")
-        return done.stdout.rstrip().endswith(rb"a\2eb")
+    def directory_of(self, mailbox: str, name: str) -> str:
+        """Return the name of the directory that Dovecot would use for a folder, or ""."""
+        done = self._run("mailbox", "path", "-u", _user(mailbox), name)
+        return done.stdout.decode(errors="replace").strip().rpartition("/")[2]
 
     def import_maildir(
         self, mailbox: str, location: str, *, subscribes: bool, ignores_quota: bool

@@ -8,6 +8,7 @@ second. ``doveadm backup`` and ``sync`` are never used: they delete what is new.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def import_messages(
 
 
 class _Loading:
-    """Sorts deliveries into the stage's batches."""
+    """Sorts deliveries into the stage's batches, or delivers by hand what has no name there."""
 
     def __init__(
         self, dovecot: Dovecot, tree: LivingTree, mailbox: str, path: str, stage: Stage
@@ -133,28 +134,29 @@ class _Loading:
         return [
             *self._by_hand.finish(),
             *(
-                Finding(folder, "has a name that Dovecot cannot open; its files were put there")
+                Finding(
+                    folder,
+                    "cannot be named to Dovecot's import, so files were put there",
+                )
                 for folder in sorted(self._by_hand_folders)
             ),
         ]
 
     def _batch(self, directory: str) -> tuple[Batch | None, tuple[str, ...]]:
-        r"""Choose how a folder is staged so that Dovecot finds the same directory for it.
-
-        The plugin listescape reads "\\2e" as a dot, which is a separator in a flat Maildir++: such
-        folders are staged within each other instead. Without the plugin it is just text.
-        """
+        """Choose how a folder is staged so that Dovecot finds the same directory for it."""
         is_new = directory not in self._known
-        if _cannot_be_named(directory, escapes=self._escapes):
+        if not directory:
+            return Batch(is_new, is_nested=False), ()
+        if self._naming.cannot_name(directory):
             return None, ()
-        if _DOT in directory and self._escapes:
+        if self._naming.needs_nesting(directory):
             levels = tuple(level.replace(_DOT, ".") for level in directory[1:].split("."))
             return Batch(is_new, is_nested=True), levels
-        return Batch(is_new, is_nested=False), (directory,) if directory else ()
+        return Batch(is_new, is_nested=False), (directory,)
 
     @cached_property
-    def _escapes(self) -> bool:
-        return self._dovecot.escapes_dots(self._mailbox)
+    def _naming(self) -> "_Naming":
+        return _Naming.of(self._dovecot, self._mailbox)
 
     def _owner(self, directory: str) -> Ownership:
         """Return whose a folder is, or will be: Dovecot takes the INBOX as the pattern."""
@@ -166,14 +168,46 @@ class _Loading:
         return self._owners[directory]
 
 
-def _cannot_be_named(directory: str, *, escapes: bool) -> bool:
-    """Whether Dovecot would open another directory for this folder, or none."""
-    levels = directory[1:].split(".")
-    folder = folder_of(directory)
-    is_odd = any(level.startswith(RAW) for level in folder.split("/")) or "" in levels
-    is_lost = escapes and any(_NOT_ESCAPED.search(level) for level in levels)
-    is_taken = escapes and _DOT in directory and bool(_RESERVED & set(levels))
-    return bool(directory) and (is_odd or is_lost or is_taken or directory.startswith(".~"))
+@dataclass(frozen=True, slots=True)
+class _Naming:
+    r"""How Dovecot goes from a folder's name to its directory.
+
+    The plugin listescape reads "\\2e" as a dot, which is a separator in a flat Maildir++: such
+    folders are staged within each other instead. Without the plugin it is just text.
+
+    Attributes:
+        is_plain: The folder "a" is the directory ".a"; not so where names have a prefix.
+        escapes: The plugin is on.
+        escapes_dots: A name may hold a dot; not so where that is the separator of names, too.
+    """
+
+    is_plain: bool
+    escapes: bool
+    escapes_dots: bool
+
+    @classmethod
+    def of(cls, dovecot: Dovecot, mailbox: str) -> "_Naming":
+        return cls(
+            is_plain=dovecot.directory_of(mailbox, "a") == ".a",
+            escapes=dovecot.directory_of(mailbox, "a\\b") == r".a\5cb",
+            escapes_dots=dovecot.directory_of(mailbox, "a.b") == r".a\2eb",
+        )
+
+    def cannot_name(self, directory: str) -> bool:
+        """Whether Dovecot would open another directory for this folder, or none."""
+        levels = directory[1:].split(".")
+        shown = folder_of(directory).split("/")
+        if not self.is_plain or "" in levels or any(level.startswith(RAW) for level in shown):
+            return True
+        if not self.escapes:
+            return directory.startswith(".~")
+        if any(_NOT_ESCAPED.search(level) for level in levels):
+            return True
+        return _DOT in directory and (not self.escapes_dots or bool(_RESERVED & set(levels)))
+
+    def needs_nesting(self, directory: str) -> bool:
+        """Whether a folder cannot be staged in Maildir++'s flat way."""
+        return self.escapes and _DOT in directory
 
 
 def _check_served(dovecot: Dovecot, mailbox: str, path: Path) -> None:

@@ -250,6 +250,25 @@ def test_dovecot_without_quota_has_none_and_keeps_names_without_escapes():
         assert {r"v1\2e2/x", r"a\b", "Entwürfe/R&D"} <= dovecot.folders(ADA)
 
 
+@pytest.mark.parametrize(
+    ("namespace", "by_hand"),
+    [
+        ("separator = .", ["v1.2"]),
+        ("separator = .\n  prefix = INBOX.", ["New/Deep", "Old", "v1.2"]),
+        ("separator = /\n  prefix = INBOX/", ["New/Deep", "Old", "v1.2"]),
+    ],
+)
+def test_namespaces_of_all_kinds_get_their_messages_back(namespace, by_hand):
+    with running_dovecot(quota=True) as dovecot:
+        dovecot.configure("separator = /", namespace)
+        dovecot.add_user(ADA)
+        system = MaildirSystem(settings(dovecot))
+        folders = ["INBOX", "New/Deep", "Old", "v1.2"]
+        findings = system.deliver(ADA, [letter(f"{n}.a", f) for n, f in enumerate(folders)])
+        assert sorted(message.folder for message in system.messages(ADA)) == folders
+        assert [finding.subject for finding in findings] == by_hand
+
+
 def test_mailbox_that_dovecot_does_not_know_is_not_found(served, dovecot):
     make_maildir(dovecot.maildir("gone@example.org"))
     with pytest.raises(MailboxNotFound, match="gone@"):
