@@ -12,6 +12,8 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
 
 from mailrewind.errors import MailrewindError
+from mailrewind.services.schedules import interval
+from tasks.services import services
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +22,10 @@ R = TypeVar("R")
 
 RETRY_DELAYS_SECONDS: list[float] = [30, 120, 300]
 
-# Below the hour between two backups: later than this the next run repairs what this one could not.
+# No retry begins later than this after its run did, nor later than this part of the time between
+# two backups: the next run repairs by itself what this one could not.
 RETRY_BUDGET = timedelta(minutes=45)
+_PART_OF_INTERVAL = 0.75
 
 # A guard against a disk or a network that hangs for ever, not a bound on honest work: the first
 # backup of a large system lasts many hours.
@@ -53,12 +57,25 @@ def step(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
 def retry_where_waiting_helps(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Retry what may pass by itself while time is left; never what needs an operator."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, MailrewindError) and error.retryable and _is_time_left()
-
-
-def _is_time_left() -> bool:
+    if not isinstance(error, MailrewindError) or not error.retryable:
+        return False
     context = FlowRunContext.get()
-    return context is None or datetime.now(UTC) - context.start_time < RETRY_BUDGET
+    if context is None:
+        return True
+    delay = timedelta(
+        seconds=RETRY_DELAYS_SECONDS[min(run.run_count, len(RETRY_DELAYS_SECONDS)) - 1]
+    )
+    return datetime.now(UTC) + delay < context.start_time + _budget(context)
+
+
+def _budget(context: FlowRunContext) -> timedelta:
+    request = (context.parameters or {}).get("request")
+    config = services().config
+    system = config.systems.get(getattr(request, "system", ""))
+    if system is None:
+        return RETRY_BUDGET
+    between = interval(system.schedule, config.zone, datetime.now(UTC))
+    return min(RETRY_BUDGET, between * _PART_OF_INTERVAL)
 
 
 def _with_advice(function: Callable[P, R]) -> Callable[P, R]:

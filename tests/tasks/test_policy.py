@@ -6,16 +6,25 @@ from prefect import flow
 from prefect.context import FlowRunContext
 
 import tasks.policy
+from flows.backup import BackupRequest
 from mailrewind.errors import MailboxNotFound, RepositoryLocked
 from tasks.policy import RETRY_BUDGET, step
+from tasks.services import services
+from tests.office import Office
 from tests.prefect_server import PrefectServer
 
 pytest_plugins = ["tests.prefect_fixture"]
 
 
 @pytest.fixture(autouse=True)
-def _at_once(prefect_server: PrefectServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def _at_once(
+    prefect_server: PrefectServer, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     monkeypatch.setattr(tasks.policy, "RETRY_DELAYS_SECONDS", [0.0, 0.0, 0.0])
+    monkeypatch.setenv("MAILREWIND_CONFIG", str(office.configuration))
+    services.cache_clear()
+    yield
+    services.cache_clear()
 
 
 def failing(*errors: Exception) -> tuple[Callable[[], str], list[int]]:
@@ -57,17 +66,29 @@ def test_a_programming_error_is_tried_once() -> None:
 
 
 def test_nothing_is_tried_again_when_the_next_run_is_near() -> None:
-    busy, attempts = failing(RepositoryLocked("held"), RepositoryLocked("never"))
+    assert attempts_after(RETRY_BUDGET - timedelta(minutes=1), "office") == [1, 2]
+    assert attempts_after(RETRY_BUDGET, "office") == [1]
 
-    def long_ago() -> str:
+
+def test_a_system_that_is_backed_up_more_often_has_less_time_for_retries(office: Office) -> None:
+    text = office.configuration.read_text()
+    office.configuration.write_text(f"{text}    schedule: '*/10 * * * *'\n")
+    assert attempts_after(timedelta(minutes=7), "office") == [1, 2]
+    assert attempts_after(timedelta(minutes=8), "office") == [1]
+
+
+def attempts_after(elapsed: timedelta, system: str) -> list[int]:
+    """Let a step fail once, so long after its run began, and return its attempts."""
+    busy, attempts = failing(RepositoryLocked("held"))
+
+    def long_ago(request: BackupRequest) -> None:
         context = FlowRunContext.get()
         assert context is not None
-        started = datetime.now(UTC) - RETRY_BUDGET - timedelta(seconds=1)
-        with context.model_copy(update={"start_time": started}):
-            return busy()
+        with context.model_copy(update={"start_time": datetime.now(UTC) - elapsed}):
+            busy()
 
-    assert flow(long_ago)(return_state=True).is_failed()
-    assert attempts == [1]
+    flow(long_ago)(BackupRequest(system=system), return_state=True)
+    return attempts
 
 
 def busy_flow(busy: Callable[[], str]) -> Callable[[], str]:
