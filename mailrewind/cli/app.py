@@ -38,7 +38,7 @@ for verb in (repository, status, watch, config, doctor, up, down, deploy):
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, _end)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams

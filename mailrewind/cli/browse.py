@@ -54,7 +54,7 @@ def points(invocation: Invocation, system: str) -> None:
                 show.moment(decision.point.taken_at, invocation.zone),
                 show.age(decision.point.taken_at, invocation.now),
                 _kept_until(decision, invocation),
-                ", ".join(decision.reasons) or "no rule keeps it",
+                _why(decision),
             )
             for decision in decisions
         ],
@@ -164,6 +164,18 @@ def _kept_until(decision: KeepDecision, invocation: Invocation) -> str:
     if decision.kept_until is None:
         return "no end in sight"
     return show.moment(decision.kept_until, invocation.zone)
+
+
+def _why(decision: KeepDecision) -> str:
+    if not decision.keep:
+        return "no rule keeps it"
+    now, last = ", ".join(decision.reasons), _rule(decision.final_reason)
+    return now if last in map(_rule, ("", *decision.reasons)) else f"{now}, at last {last}"
+
+
+def _rule(reason: str) -> str:
+    """Return the rule of a reason such as "monthly[oldest] #2"."""
+    return reason.partition(" ")[0].partition("[")[0]
 
 
 def _vanished(then: Then, invocation: Invocation) -> str:

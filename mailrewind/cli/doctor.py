@@ -133,11 +133,21 @@ def _repository(invocation: Invocation, name: str) -> Examined:
     try:
         number = len(archives.names())
     except RepositoryMissing:
+        if _has_points(invocation, name):
+            raise
         text = f"{configured.location} does not exist yet; the first backup creates it."
         return Examined(label, True, text)
     text = f"{configured.location} opens, {show.count(number, 'archive')}."
     place = Path(configured.location)
     return _space(label, place, text) if place.exists() else Examined(label, True, text)
+
+
+def _has_points(invocation: Invocation, repository: str) -> bool:
+    return any(
+        invocation.services.state.points(name)
+        for name, system in invocation.config.systems.items()
+        if system.repository == repository
+    )
 
 
 def _mail(invocation: Invocation, name: str) -> Examined:

@@ -1,5 +1,6 @@
 """Look at a borg repository, and the rare deeds that it may need."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ from mailrewind.cli import options, shapes, show
 from mailrewind.cli.bar import bar
 from mailrewind.cli.grammar import Group
 from mailrewind.cli.invocation import Invocation
+from mailrewind.errors import RepositoryMissing
 from mailrewind.model.points import PointStatus, RestorePoint
 
 
@@ -24,11 +26,8 @@ def repository() -> None:
 @click.pass_obj
 def list_(invocation: Invocation, name: str, *, accept_moved: bool) -> None:
     """List the archives, and the restore points that they belong to."""
-    archives = invocation.services.archives(name)
-    if accept_moved:
-        archives.accept_moved()
+    names = _accepted(invocation, name) if accept_moved else _names(invocation, name)
     owners = _owners(invocation, name)
-    names = archives.names()
     if invocation.as_json:
         rows = [
             {
@@ -124,6 +123,20 @@ def check(invocation: Invocation, name: str, *, verify_data: bool) -> None:
         invocation.print_json({"name": name, "is_sound": True, "data_verified": verify_data})
         return
     show.line(f"{name} is sound{', with all content' if verify_data else ''}.")
+
+
+def _names(invocation: Invocation, name: str) -> Sequence[str]:
+    return invocation.services.archives(name).names()
+
+
+def _accepted(invocation: Invocation, name: str) -> Sequence[str]:
+    """Take what is there, be it nothing, for ours from now on, and return its archives."""
+    invocation.services.archives(name).accept_moved()
+    try:
+        return _names(invocation, name)
+    except RepositoryMissing as error:
+        click.echo(f"{error} The next backup makes a new one.", err=True)
+        return ()
 
 
 def _owners(invocation: Invocation, repository: str) -> dict[str, RestorePoint]:

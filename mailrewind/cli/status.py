@@ -1,7 +1,9 @@
 """How things stand, and who is told when they stand badly."""
 
+import shutil
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -61,20 +63,21 @@ def watch(invocation: Invocation, *, loop_seconds: int | None, is_try: bool) -> 
 
 def _show_systems(overview: "Overview", invocation: Invocation) -> None:
     show.table(
-        ("System", "Newest restore point", "Age", "Points", "Repository", "Size", "State"),
+        ("System", "Newest restore point", "Age", "Points", "Size", "Repository", "Free", "State"),
         [
             (
                 system.name,
                 show.moment(system.newest.taken_at, invocation.zone) if system.newest else "none",
                 show.age(system.newest.taken_at, overview.at) if system.newest else "",
                 f"{system.points:,}",
-                system.repository,
                 _size(system),
+                system.repository,
+                _free(system, invocation),
                 _state(system, overview, invocation),
             )
             for system in overview.systems
         ],
-        right=(3, 5),
+        right=(3, 4, 6),
     )
 
 
@@ -82,6 +85,12 @@ def _size(system: "SystemOverview") -> str:
     if system.last_report is None:
         return ""
     return show.size(sum(archive.original_bytes for archive in system.last_report.archives))
+
+
+def _free(system: "SystemOverview", invocation: Invocation) -> str:
+    """Say how much space is left where the repository lies, if that is on this machine."""
+    location = Path(invocation.config.repository(system.repository).location)
+    return show.size(shutil.disk_usage(location).free) if location.is_dir() else ""
 
 
 def _state(system: "SystemOverview", overview: "Overview", invocation: Invocation) -> str:
@@ -134,8 +143,11 @@ def _show_wrong(overview: "Overview", invocation: Invocation) -> None:
     if overview.alarms:
         _show_alarms(overview.alarms, invocation)
         return
-    wrong = [system for system in overview.systems if system.is_overdue or system.last_failure]
-    show.line("No alarm was told." if wrong else "Nothing is wrong.")
+    wrong = [each.name for each in overview.systems if each.is_overdue or each.last_failure]
+    if wrong:
+        show.line(f"Look at {', '.join(wrong)}: `mailrewind watch` has told nobody yet.")
+        return
+    show.line("Nothing is wrong.")
 
 
 def _show_alarms(alarms: "Sequence[Alarm]", invocation: Invocation) -> None:

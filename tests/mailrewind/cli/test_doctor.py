@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from mailrewind.model.points import PointStatus, RestorePoint, point_name
+from mailrewind.transports.processes import this_process
 from tests.command import Call
-from tests.office import Office
+from tests.office import NOON, Office
 
 
 class _Healthy(BaseHTTPRequestHandler):
@@ -75,3 +77,13 @@ def test_open_secret_is_named(call: Call, office: Office) -> None:
     repository = examined(call)["repository main"]
     assert repository["exit_code"] == 2
     assert "can be read by others" in repository["text"]
+
+
+def test_repository_that_is_gone_is_bad_where_points_should_be_in_it(
+    call: Call, office: Office
+) -> None:
+    assert examined(call)["repository main"]["is_good"]
+    point = RestorePoint(point_name("office", NOON), "office", NOON, PointStatus.MAKING, (), "main")
+    office.services.state.begin_point(point, this_process())
+    office.services.state.end_point(point.name, PointStatus.COMPLETE, NOON)
+    assert examined(call)["repository main"]["exit_code"] == 20

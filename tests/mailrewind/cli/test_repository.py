@@ -88,3 +88,17 @@ def test_moved_repository_is_refused_until_it_is_accepted(
     assert "--accept-moved" in refused.stderr
     assert call("repository", "list", "main", "--accept-moved", config=moved).exit_code == 0
     assert call("repository", "list", "main", config=moved).exit_code == 0
+
+
+def test_removed_repository_is_accepted_as_gone(
+    call: Call, standing: tuple[Office, str], tmp_path: Path
+) -> None:
+    shutil.copytree(standing[0].root / "data", tmp_path / "data")
+    moved = tmp_path / "mailrewind.yaml"
+    text = standing[0].configuration.read_text()
+    text = text.replace(str(standing[0].root / "data"), str(tmp_path / "data"))
+    moved.write_text(text.replace(str(standing[0].root / "repository"), str(tmp_path / "none")))
+    assert call("repository", "list", "main", config=moved).exit_code == 20
+    accepted = call("repository", "list", "main", "--accept-moved", "--json", config=moved)
+    assert (accepted.exit_code, json.loads(accepted.stdout)) == (0, [])
+    assert "The next backup makes a new one." in accepted.stderr
