@@ -20,7 +20,7 @@ test: ## run the whole test suite; a skipped test fails it
 	@.venv/bin/python -m pytest -p tools.no_skips $$PYTEST_ARGS
 
 check: ## format, lint, types, layers, lock file
-	@tools/setup test
+	@tools/setup check
 	@tools/check
 
 fresh: ## run demo twice in a bare Debian 12 and a bare Debian 13 (needs root and Docker)

@@ -17,7 +17,7 @@ def _setup(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("purpose", ["run", "test"])
+@pytest.mark.parametrize("purpose", ["run", "check", "test"])
 def test_setup_says_nothing_when_nothing_is_missing(purpose: str) -> None:
     _setup(purpose)
 
@@ -31,5 +31,5 @@ def test_setup_refuses_an_unknown_purpose() -> None:
 
     assert (done.returncode, done.stdout) == (
         1,
-        "setup: unknown: everything\n       usage: tools/setup [run|test]\n",
+        "setup: unknown: everything\n       usage: tools/setup [run|check|test]\n",
     )
