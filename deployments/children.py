@@ -68,8 +68,7 @@ def is_running(process: Process | None) -> bool:
     """Whether a child, or one that an earlier supervisor started, still runs."""
     if process is None:
         return False
-    popen = _ours.get(process.pid)
-    if popen is not None:
+    for popen in _ours.values():
         popen.poll()  # a dead child stays a zombie until it is asked
     return is_alive(process)
 

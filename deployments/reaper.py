@@ -69,7 +69,9 @@ class Reaper:
         noted = {each.run_id: each for each in evidence.all_noted(self._place)}
         active = runs.active(self._api, self._pool)
         ended = [run.name for run in active if self._end_if_dead(run, noted.get(run.id), patience)]
-        self._forget_finished(noted, {run.id for run in active})
+        still_active = {run.id for run in active}
+        self._name_the_cancelled(still_active)
+        self._forget_finished(noted, still_active)
         return ended
 
     def _end_if_dead(self, run: Run, noted: Evidence | None, patience: timedelta) -> bool:
@@ -104,6 +106,12 @@ class Reaper:
             children.send(noted.engine, signal.SIGTERM)
         elif now - self._told_to_stop[noted.run_id] > _KILL_AFTER:
             children.send(noted.engine, signal.SIGKILL)
+
+    def _name_the_cancelled(self, active: set[str]) -> None:
+        """Call a run cancelled that we stopped: without its worker it reported a crash."""
+        for run_id in self._told_to_stop.keys() - active:
+            if runs.read(self._api, run_id).state == "CRASHED":
+                runs.set_state(self._api, run_id, "CANCELLED", "Cancelled.", force=True)
 
     def _forget_finished(self, noted: dict[str, Evidence], active: set[str]) -> None:
         for run_id, each in noted.items():

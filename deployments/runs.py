@@ -97,12 +97,18 @@ def of_deployment(
     return [_parsed(each) for each in answer]
 
 
-def set_state(api: Api, run_id: str, kind: str, message: str) -> bool:
-    """Propose a state; return whether the server took it."""
-    answer = api.post(
-        f"/flow_runs/{run_id}/set_state",
-        {"state": {"type": kind, "name": kind.capitalize(), "message": message}},
-    )
+def set_state(api: Api, run_id: str, kind: str, message: str, *, force: bool = False) -> bool:
+    """Propose a state; return whether the server took it.
+
+    Args:
+        api: Prefect's.
+        run_id: Which run.
+        kind: Type of the state, such as "CRASHED".
+        message: For the run's page.
+        force: Pass over Prefect's rules, such as that an ended run has ended.
+    """
+    state = {"type": kind, "name": kind.capitalize(), "message": message}
+    answer = api.post(f"/flow_runs/{run_id}/set_state", {"state": state, "force": force})
     return bool(answer["status"] == "ACCEPT")
 
 

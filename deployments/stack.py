@@ -216,6 +216,7 @@ def _follow(config: Config, say: Say) -> None:
             there = record.read(place)
             said.pass_on()
             if there and there.status == "failed":
+                children.wait(there.supervisor, _END_SECONDS)
                 record.remove(place)
                 raise StackError(there.message, advice=there.advice)
             if there and there.status == "ready":

@@ -256,6 +256,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with (settings.home(config) / record.UP_LOG).open("w", encoding="utf-8", buffering=1) as file:
         try:
             Supervisor(config, lambda line: print(line, file=file)).run()

@@ -40,7 +40,7 @@ def start(api: Api, deployment: str, **fields: Any) -> str:
     return str(api.post(f"/deployments/{deployment}/create_flow_run", fields)["id"])
 
 
-def await_state(api: Api, run_id: str, states: frozenset[str], *, seconds: float = 60) -> Run:
+def await_state(api: Api, run_id: str, states: frozenset[str], *, seconds: float = 120) -> Run:
     def ask() -> Run | None:
         run = runs.read(api, run_id)
         return run if run.state in states else None
@@ -48,7 +48,7 @@ def await_state(api: Api, run_id: str, states: frozenset[str], *, seconds: float
     return eventually(ask, seconds=seconds, what=f"{run_id} in {sorted(states)}")
 
 
-def end_of(api: Api, run_id: str, *, seconds: float = 60) -> Run:
+def end_of(api: Api, run_id: str, *, seconds: float = 120) -> Run:
     return await_state(api, run_id, ENDED, seconds=seconds)
 
 
