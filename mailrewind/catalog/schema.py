@@ -91,8 +91,8 @@ folder = Table(
     _id(),
     _number("mailbox_id"),
     Column("path", ExactText, nullable=False),
-    UniqueConstraint("system_id", "mailbox_id", "path"),
     ForeignKeyConstraint(["system_id", "mailbox_id"], ["mailbox.system_id", "mailbox.id"]),
+    UniqueConstraint("system_id", "mailbox_id", "path"),
     sqlite_with_rowid=False,
 )
 
@@ -138,8 +138,8 @@ message = Table(
     Column("attachments", Text, nullable=False),
     # First moment at which it lay in no folder any more.
     _number("gone_at", nullable=True),
-    UniqueConstraint("system_id", "mailbox_id", "guid"),
     ForeignKeyConstraint(["system_id", "mailbox_id"], ["mailbox.system_id", "mailbox.id"]),
+    UniqueConstraint("system_id", "mailbox_id", "guid"),
 )
 IS_GONE = message.c.gone_at.is_not(None)
 Index(
@@ -168,8 +168,8 @@ presence = Table(
     # INTERNALDATE in microseconds.
     _number("received"),
     _number("size"),
-    ForeignKeyConstraint(["system_id", "message_id"], ["message.system_id", "message.id"]),
     ForeignKeyConstraint(["system_id", "folder_id"], ["folder.system_id", "folder.id"]),
+    ForeignKeyConstraint(["system_id", "message_id"], ["message.system_id", "message.id"]),
 )
 # Written out in the SQL text: with a bound value SQLite would not use the partial indexes.
 IS_OPEN = presence.c.seen_to == literal_column(str(OPEN))
