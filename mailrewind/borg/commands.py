@@ -23,6 +23,11 @@ def init(location: str, encryption: str) -> list[str]:
     return ["init", f"--encryption={encryption}", "--make-parent-dirs", "--", location]
 
 
+def set_segment_size(location: str, size_bytes: int) -> list[str]:
+    """Change the size of the files that a repository on this machine is written in."""
+    return ["config", "--", location, "max_segment_size", str(size_bytes)]
+
+
 def create(
     location: str, archive: str, roots: Sequence[Path], *, excludes: Sequence[str], compression: str
 ) -> list[str]:

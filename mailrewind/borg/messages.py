@@ -152,11 +152,8 @@ class Hearing:
 
     def error(self, returncode: int, location: str) -> errors.MailrewindError:
         """Return the error that fits what was said before borg ended with this exit code."""
-        for message in self.messages:
-            if message.is_about_full_disk:
-                return errors.RepositoryFull(
-                    f"no space is left for the repository {location}, or for borg's cache"
-                )
+        if any(message.is_about_full_disk for message in self.messages):
+            return full_disk(location)
         # Newest first: what went before may have been a warning about something that was mended.
         for message in reversed(self.messages):
             if message.level != "WARNING" and (kind := _BY_ID.get(message.msgid)):
@@ -185,6 +182,13 @@ class Hearing:
             self._on_warning(message)
 
 
+def full_disk(location: str) -> errors.RepositoryFull:
+    """Return the error for a disk without space; which one, borg does not say."""
+    return errors.RepositoryFull(
+        f"no space is left for the repository {location}, or for borg's cache"
+    )
+
+
 def finding_of(message: Message) -> Finding:
     """Say a warning about a file in the operator's words."""
     if message.is_vanished:
@@ -198,9 +202,8 @@ def finding_of(message: Message) -> Finding:
 
 def source_error(message: Message) -> errors.MailrewindError | None:
     """Return the error that a warning about a file amounts to, or None if the run may go on."""
-    if message.is_about_full_disk:
-        return errors.RepositoryFull("no space is left where borg writes")
-    kind = _BY_ID.get(message.msgid)
+    # Not for a full disk, though: ended now, borg would not take back what it has written so far.
+    kind = None if message.is_about_full_disk else _BY_ID.get(message.msgid)
     return kind(message.text) if kind else None
 
 

@@ -45,6 +45,7 @@ def run_borg(
     stdin: bytes | None = None,
     report: Report | None = None,
     on_warning: Callable[[Message], None] | None = None,
+    past_locks: bool = False,
     accept_moved: bool = False,
     cwd: Path | None = None,
 ) -> Ended:
@@ -56,6 +57,7 @@ def run_borg(
         stdin: What borg may read.
         report: Hears of the progress.
         on_warning: Called at once with each warning; what it raises ends borg.
+        past_locks: Whether the command only reads, and waits for no writer.
         accept_moved: Whether the repository may lie in another place than before.
         cwd: Where to run.
 
@@ -66,7 +68,8 @@ def run_borg(
     with _passphrase(settings) as (variable, descriptors):
         completed = run(
             _command(settings, arguments),
-            environment=environment_of(settings, accept_moved=accept_moved) | variable,
+            environment=variable
+            | environment_of(settings, past_locks=past_locks, accept_moved=accept_moved),
             stdin=stdin,
             on_stderr_line=hearing.hear,
             pass_fds=descriptors,
@@ -84,7 +87,7 @@ def stream_borg(
     pass_fds: Sequence[int] = (),
     encoding: str = "utf-8",
 ) -> Iterator[Stream]:
-    """Run one borg command and give its output while it runs.
+    """Run one borg command that only reads, and give its output while it runs.
 
     Leaving the block early ends borg; leaving it after the last byte raises what went wrong.
 
@@ -102,7 +105,9 @@ def stream_borg(
         _passphrase(settings) as (variable, descriptors),
         stream(
             _command(settings, arguments),
-            environment=environment_of(settings) | variable | {"PYTHONIOENCODING": encoding},
+            environment=environment_of(settings, past_locks=True)
+            | variable
+            | {"PYTHONIOENCODING": encoding},
             on_stderr_line=hearing.hear,
             pass_fds=(*descriptors, *pass_fds),
         ) as output,

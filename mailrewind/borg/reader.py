@@ -1,7 +1,7 @@
 """Read archives, past the repository's lock.
 
 A reader that holds the lock would make the hourly backup fail. Without it, something may be
-deleted meanwhile and borg may stumble; then it is asked once more.
+written or deleted meanwhile and borg may stumble; then it is asked once more.
 """
 
 import logging
@@ -15,10 +15,14 @@ from mailrewind.borg import commands
 from mailrewind.borg.output import LISTING_ENCODING, as_source, exported_files, listed_files
 from mailrewind.borg.process import memory_file, stream_borg
 from mailrewind.borg.settings import RepositorySettings
-from mailrewind.errors import BorgFailed, RepositoryDamaged
+from mailrewind.errors import BorgFailed, RepositoryDamaged, RepositoryMoved
 from mailrewind.ports import ArchivedFile
 
 logger = logging.getLogger(__name__)
+
+# What a reader may run into when a writer commits at the same moment. The last: borg compares the
+# state that it read with the newest one known here, and takes the difference for an old copy.
+STUMBLES = (RepositoryDamaged, BorgFailed, RepositoryMoved)
 
 _T = TypeVar("_T")
 _ARGUMENTS = 500  # paths of a kilobyte each stay far below what the kernel takes
@@ -108,7 +112,7 @@ def _again(start: Callable[[], Iterator[_T]]) -> Iterator[_T]:
         for thing in start():
             yield thing
             done += 1
-    except (RepositoryDamaged, BorgFailed) as error:
+    except STUMBLES as error:
         logger.info("reading once more: %s", error)
     else:
         return

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,14 +16,17 @@ from typing import Any
 from mailrewind.borg import commands
 from mailrewind.borg.known import forget, known_id, remember
 from mailrewind.borg.locks import Holder, holder_of
-from mailrewind.borg.messages import Message, finding_of, source_error
+from mailrewind.borg.messages import Message, finding_of, full_disk, source_error
 from mailrewind.borg.process import Ended, run_borg
-from mailrewind.borg.reader import read_contents, read_listing
+from mailrewind.borg.reader import STUMBLES, read_contents, read_listing
 from mailrewind.borg.settings import RepositorySettings
 from mailrewind.errors import (
     ArchivePathMissing,
     BorgFailed,
+    MailrewindError,
     RepositoryDamaged,
+    RepositoryError,
+    RepositoryFull,
     RepositoryLocked,
     RepositoryMissing,
     RepositoryMoved,
@@ -37,6 +41,8 @@ __all__ = ["BorgRepository", "RepositoryInfo", "RepositorySettings"]
 
 logger = logging.getLogger(__name__)
 
+_USUAL_SEGMENT_BYTES = 500 * 1024**2
+_SMALLEST_SEGMENT_BYTES = 5 * 1024**2
 _ARGUMENTS = 500  # paths of a kilobyte each stay far below what the kernel takes
 
 
@@ -199,7 +205,8 @@ class BorgRepository:
             ArchiveMissing: The repository holds no archive of this name.
             ArchivePathMissing: The archive does not hold one of the paths.
         """
-        ended = self._run(commands.extract(self.settings.location, archive, paths), cwd=target)
+        command = commands.extract(self.settings.location, archive, paths)
+        ended = run_borg(self.settings, command, past_locks=True, cwd=target)
         for warning in ended.warnings:
             is_missing = warning.msgid == "IncludePatternNeverMatchedWarning"
             kind = ArchivePathMissing if is_missing else BorgFailed
@@ -289,10 +296,10 @@ class BorgRepository:
         started = time.monotonic()
         try:
             ended = self._run(command, stdin=stdin, report=report, on_warning=judge)
-        except (SourceMissing, SourceUnreadable):
-            # borg was ended at its first such warning and has saved nothing, unless the warning
-            # was the last thing that it had to say.
-            self.delete([name for name in self.names() if name == archive])
+            if any(warning.is_about_full_disk for warning in ended.warnings):
+                raise full_disk(self.settings.location)
+        except (SourceMissing, SourceUnreadable, RepositoryFull) as error:
+            self._clean_up(archive, error)
             raise
         duration = timedelta(seconds=time.monotonic() - started)
         told = json.loads(ended.stdout)["archive"]["stats"]
@@ -301,6 +308,17 @@ class BorgRepository:
         )
         return statistics, [finding_of(warning) for warning in ended.warnings]
 
+    def _clean_up(self, archive: str, error: MailrewindError) -> None:
+        """See that no archive stands, nor anything of an earlier run that was killed."""
+        if isinstance(error, RepositoryFull):
+            # Each transaction begins with removing what was not committed, and this is the only
+            # one that writes nothing before.
+            with suppress(RepositoryError):
+                self._run(commands.compact(self.settings.location))
+        # borg is ended at the first such warning and saves nothing, unless the warning was the
+        # last thing that it had to say.
+        self.delete([name for name in self.names() if name == archive])
+
     def _run(
         self,
         command: Sequence[str],
@@ -308,7 +326,6 @@ class BorgRepository:
         stdin: bytes | None = None,
         report: Report | None = None,
         on_warning: Callable[[Message], None] | None = None,
-        cwd: Path | None = None,
     ) -> Ended:
         def run() -> Ended:
             return run_borg(
@@ -317,7 +334,6 @@ class BorgRepository:
                 stdin=stdin,
                 report=report,
                 on_warning=on_warning,
-                cwd=cwd,
             )
 
         try:
@@ -337,11 +353,17 @@ class BorgRepository:
         return holder_of(path, self.settings.base_dir) if path else None
 
     def _init(self) -> str:
-        # borg's additional_free_space stays 0: it would hold for delete and compact too, which
-        # then could not free the space that is missing. borg itself leaves four times the size of
-        # its index free at each commit, enough for those two.
-        self._run(commands.init(self.settings.location, self.settings.encryption))
-        logger.info("created the repository %s", self.settings.location)
+        location = self.settings.location
+        self._run(commands.init(location, self.settings.encryption))
+        logger.info("created the repository %s", location)
+        if self.settings.local_path:
+            # What borg leaves free at each commit, so that delete and compact can work when the
+            # disk is full, is one segment of 500 MB: on a small disk too much to ask for.
+            # Its additional_free_space stays 0, because it would hold for those two as well.
+            size_bytes = shutil.disk_usage(location).total // 100
+            if size_bytes < _USUAL_SEGMENT_BYTES:
+                segment_bytes = max(size_bytes, _SMALLEST_SEGMENT_BYTES)
+                self._run(commands.set_segment_size(location, segment_bytes))
         return self._id()
 
     def _id(self) -> str:
@@ -353,7 +375,12 @@ class BorgRepository:
 
     def _listing(self, *, checkpoints: bool = False) -> dict[str, Any]:
         command = commands.list_archives(self.settings.location, checkpoints=checkpoints)
-        told: dict[str, Any] = json.loads(self._run(command).stdout)
+        try:
+            ended = run_borg(self.settings, command, past_locks=True)
+        except STUMBLES as error:
+            logger.info("listing once more: %s", error)
+            ended = run_borg(self.settings, command, past_locks=True)
+        told: dict[str, Any] = json.loads(ended.stdout)
         return told
 
     def _served_checkpoints(self) -> list[str]:

@@ -46,14 +46,18 @@ class RepositorySettings:
         return Path(self.location) if self.location.startswith("/") else None
 
 
-def environment_of(settings: RepositorySettings, *, accept_moved: bool = False) -> dict[str, str]:
+def environment_of(
+    settings: RepositorySettings, *, past_locks: bool = False, accept_moved: bool = False
+) -> dict[str, str]:
     """Return the variables by which borg works unattended, and the same everywhere.
 
     There is no secret among them: the passphrase goes through a pipe.
 
     Args:
         settings: Of the repository.
-        accept_moved: Whether the repository may be another place than the last time.
+        past_locks: Whether borg must not wait for a writer's lock on its cache either; even to
+            list an archive it would ask the cache where the repository was the last time.
+        accept_moved: Whether the repository may lie in another place than the last time.
     """
     settings.base_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     # borg would ask a person; here the answers stand. Only who configured no encryption gets none:
@@ -64,9 +68,11 @@ def environment_of(settings: RepositorySettings, *, accept_moved: bool = False) 
         "BORG_DISPLAY_PASSPHRASE": False,
     }
     remote = {"BORG_REMOTE_PATH": settings.remote_path} if settings.remote_path else {}
+    cache = {"BORG_CACHE_DIR": str(settings.base_dir / "no-cache")} if past_locks else {}
     return {
         **{name: "yes" if answer else "no" for name, answer in answers.items()},
         **remote,
+        **cache,
         "BORG_BASE_DIR": str(settings.base_dir),
         "BORG_EXIT_CODES": "modern",
         "BORG_FILES_CACHE_TTL": _FILES_CACHE_TTL,

@@ -44,6 +44,7 @@ def test_create_names_its_options_before_the_paths():
     "command",
     [
         commands.init("-x", "none"),
+        commands.set_segment_size("-x", 5),
         commands.create("-x", "a", [Path("-x")], excludes=(), compression="lz4"),
         commands.create_from_stdin("-x", "a", compression="lz4"),
         commands.list_archives("-x"),
