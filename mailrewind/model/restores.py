@@ -195,32 +195,43 @@ def select(
         top: Folder below which additions go, such as "Restored/2026-11-20"; "" for their own.
     """
     copies = Counter((message.folder, message.guid) for message in live)
-    absent: list[Then] = []
-    present = 0
-    for entry in then:
-        if _take(copies, entry.message.folder, entry.message.guid):
-            present += _is_wanted(entry, request)
-        elif _is_wanted(entry, request):
-            absent.append(entry)
+    wanted = {index for index, entry in enumerate(then) if _is_wanted(entry, request)}
+    absent: list[int] = []
+    for index in sorted(range(len(then)), key=lambda index: _turn(then[index], index in wanted)):
+        entry = then[index]
+        places = [entry.message.folder]
+        if index in wanted:
+            places.append(_target(entry, top))
+        if not any(_take(copies, place, entry.message.guid) for place in places):
+            absent.append(index)
+    missing = sorted(wanted.intersection(absent))
 
     elsewhere: dict[str, list[str]] = defaultdict(list)
     for (folder, guid), count in sorted(copies.items()):
         elsewhere[guid] += [folder] * count
     moved: Counter[str] = Counter()
     additions: list[Addition] = []
-    for entry in absent:
-        target = f"{top}/{entry.message.folder}" if top else entry.message.folder
-        others = elsewhere[entry.message.guid]
-        if target in others:
-            others.remove(target)
-            present += 1
-            continue
-        if others:
+    for entry in (then[index] for index in missing):
+        if others := elsewhere[entry.message.guid]:
             moved[others.pop(0)] += 1
             if not request.also_moved:
                 continue
+        target = _target(entry, top)
         additions.append(Addition(entry.number, entry.message, target, entry.vanished_at))
-    return Selection(tuple(additions), present, tuple(sorted(moved.items())))
+    return Selection(tuple(additions), len(wanted) - len(missing), tuple(sorted(moved.items())))
+
+
+def _turn(entry: Then, is_wanted: bool) -> tuple[int, bool]:
+    """Order the entries for their choice of a copy.
+
+    Short paths first: below ``top``, one message's target may be another's own folder. Wanted ones
+    first: of equal copies in one folder, the restored one is there when it is asked for again.
+    """
+    return len(entry.message.folder), not is_wanted
+
+
+def _target(entry: Then, top: str) -> str:
+    return f"{top}/{entry.message.folder}" if top else entry.message.folder
 
 
 def _take(copies: Counter[tuple[str, str]], folder: str, guid: str) -> bool:
