@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -27,6 +28,7 @@ from mailrewind.systems.maildir import Doveadm
 PASSWORD = "pw"
 MAIL_UID = 5000
 _START_SECONDS = 20
+_ESCAPE = r"\\"
 
 
 @dataclass
@@ -62,6 +64,11 @@ class Dovecot:
     def doveadm(self) -> Doveadm:
         return Doveadm(doveadm=Path(_program("doveadm")), config=self.config)
 
+    @property
+    def is_modern(self) -> bool:
+        """Whether its settings have the names of Dovecot 2.4."""
+        return is_modern()
+
     def maildir(self, address: str) -> Path:
         local, _, domain = address.rpartition("@")
         return self.root / domain / local / "Maildir"
@@ -70,7 +77,8 @@ class Dovecot:
         """Add a user with an empty Maildir; a limit needs a Dovecot that was run with quota."""
         local, _, domain = address.rpartition("@")
         home = self.root / domain / local
-        rule = f"userdb_quota_rule=*:bytes={storage_bytes}" if storage_bytes is not None else ""
+        name = "quota/user/storage_size=" if self.is_modern else "quota_rule=*:bytes="
+        rule = f"userdb_{name}{storage_bytes}" if storage_bytes is not None else ""
         line = f"{address}:{{PLAIN}}{PASSWORD}:{self.uid}:{self.uid}::{home}::{rule}\n"
         # A file for each user: Dovecot looks for changes of one only once a second.
         (self.home / "users" / address).write_text(line)
@@ -143,6 +151,11 @@ class Dovecot:
         option = ["-s"] if subscribed else []
         listing = self.run("mailbox", "list", *option, "-u", address)
         return set(listing.splitlines())
+
+    def without_escapes(self) -> None:
+        """Run on without what lets folder names hold dots."""
+        line = "mailbox_list_storage_escape_char" if self.is_modern else "mail_plugins = listescape"
+        self.configure(line, f"#{line}")
 
     def configure(self, old: str, new: str) -> None:
         """Change the configuration, and run with it."""
@@ -218,6 +231,14 @@ def running_dovecot(*, settings: str = "", quota: bool = False) -> Iterator[Dove
         shutil.rmtree(home, ignore_errors=True)
 
 
+@cache
+def is_modern() -> bool:
+    """Whether the installed Dovecot is 2.4 or newer; fail if there is none."""
+    told = subprocess.run([_program("dovecot"), "--version"], capture_output=True, check=True)
+    version = told.stdout.split()[0].split(b"-")[0]
+    return tuple(map(int, version.split(b"."))) >= (2, 4)
+
+
 def quoted(folder: str) -> str:
     """Return a folder's name as IMAP wants it."""
     name = mutf7.encode(folder).replace("\\", "\\\\").replace('"', '\\"')
@@ -225,33 +246,30 @@ def quoted(folder: str) -> str:
 
 
 def _configuration(dovecot: Dovecot, *, quota: bool) -> str:
-    home, uid = dovecot.home, dovecot.uid
-    plugins = "quota" if quota else ""
-    lines = f"""
-base_dir = {home}/run
-state_dir = {home}/run
+    lines = _common(dovecot)
+    lines += _modern(dovecot, quota) if dovecot.is_modern else _classic(dovecot, quota)
+    if os.geteuid() != 0:
+        user = pwd.getpwuid(dovecot.uid).pw_name
+        lines += f"default_internal_user = {user}\ndefault_login_user = {user}\n"
+        lines += "service anvil {\n  chroot =\n}\nservice imap-login {\n  chroot =\n}\n"
+    return lines
+
+
+def _common(dovecot: Dovecot) -> str:
+    first = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
+    return f"""{first if dovecot.is_modern else ""}
+base_dir = {dovecot.home}/run
+state_dir = {dovecot.home}/run
 log_path = /dev/stderr
 protocols = imap
 listen = 127.0.0.1
 ssl = no
-disable_plaintext_auth = no
 auth_mechanisms = plain
-mail_home = {dovecot.root}/%d/%n
-mail_location = maildir:{dovecot.root}/%d/%n/Maildir
-mail_uid = {uid}
-mail_gid = {uid}
+mail_uid = {dovecot.uid}
+mail_gid = {dovecot.uid}
 first_valid_uid = 1
 first_valid_gid = 0
-mail_plugins = listescape {plugins}
 maildir_very_dirty_syncs = yes
-passdb {{
-  driver = passwd-file
-  args = {home}/users/%u
-}}
-userdb {{
-  driver = passwd-file
-  args = {home}/users/%u
-}}
 namespace inbox {{
   inbox = yes
   separator = /
@@ -264,23 +282,61 @@ service imap-login {{
     port = 0
   }}
 }}
-plugin {{
-  quota = count:User quota
-  quota_vsizes = yes
-  quota_rule = *:bytes=1G
-  quota_grace = 0
-}}
 service stats {{
   unix_listener stats-writer {{
     mode = 0666
   }}
 }}
 """
-    if os.geteuid() != 0:
-        user = pwd.getpwuid(uid).pw_name
-        lines += f"default_internal_user = {user}\ndefault_login_user = {user}\n"
-        lines += "service anvil {\n  chroot =\n}\nservice imap-login {\n  chroot =\n}\n"
-    return lines
+
+
+def _classic(dovecot: Dovecot, quota: bool) -> str:
+    """Return the settings as Dovecot 2.3 names them."""
+    return f"""
+disable_plaintext_auth = no
+mail_home = {dovecot.root}/%d/%n
+mail_location = maildir:{dovecot.root}/%d/%n/Maildir
+mail_plugins = listescape {"quota" if quota else ""}
+passdb {{
+  driver = passwd-file
+  args = {dovecot.home}/users/%u
+}}
+userdb {{
+  driver = passwd-file
+  args = {dovecot.home}/users/%u
+}}
+plugin {{
+  quota = count:User quota
+  quota_vsizes = yes
+  quota_rule = *:bytes=1G
+  quota_grace = 0
+}}
+"""
+
+
+def _modern(dovecot: Dovecot, quota: bool) -> str:
+    """Return the settings as Dovecot 2.4 names them."""
+    return f"""
+auth_allow_cleartext = yes
+mail_driver = maildir
+mail_home = {dovecot.root}/%{{user | domain}}/%{{user | username}}
+mail_path = %{{home}}/Maildir
+mailbox_list_storage_escape_char = "{_ESCAPE}"
+mail_plugins {{
+  quota = {"yes" if quota else "no"}
+}}
+passdb passwd-file {{
+  passwd_file_path = {dovecot.home}/users/%{{user}}
+}}
+userdb passwd-file {{
+  passwd_file_path = {dovecot.home}/users/%{{user}}
+}}
+quota user {{
+  driver = count
+  storage_size = 1G
+}}
+quota_storage_grace = 0
+"""
 
 
 def _program(name: str) -> str:

@@ -43,6 +43,20 @@ class Doveadm:
     config: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How Dovecot serves a mailbox.
+
+    Attributes:
+        path: Its Maildir; None if it is none, or not laid out as Maildir++.
+        is_modern: It is Dovecot 2.4 or newer, where settings have other names and a location
+            to import from names no layout.
+    """
+
+    path: Path | None
+    is_modern: bool
+
+
 class Dovecot:
     """A Dovecot, asked and told through doveadm."""
 
@@ -51,8 +65,8 @@ class Dovecot:
         if doveadm.config is not None:
             self._command += ["-c", str(doveadm.config)]
 
-    def maildir(self, mailbox: str) -> Path | None:
-        """Return where Dovecot keeps a mailbox, None if that is no Maildir.
+    def serves(self, mailbox: str) -> Served:
+        """Say how Dovecot serves a mailbox.
 
         Raises:
             MailboxNotFound: It knows no such user.
@@ -63,14 +77,14 @@ class Dovecot:
             "-f", "json", "user", "--", _user(mailbox), timeout_seconds=_LOOKUP_SECONDS
         )
         fields = _fields(done.stdout)
-        if "mail" not in fields:
+        if done.returncode != 0 or not {"mail", "mail_path"} & fields.keys():
             raise _error(done, f"looking up {mailbox}")
+        if "mail_path" in fields:
+            is_maildir = fields.get("mail_driver", "maildir") == "maildir"
+            return Served(_place(fields["mail_path"], fields) if is_maildir else None, True)
         kind, _, rest = fields["mail"].partition(":")
-        path = rest.partition(":")[0]
-        if kind != "maildir" or "LAYOUT=" in rest:
-            return None
-        home = fields.get("home", "")
-        return Path(home, path[2:]) if path.startswith("~/") else Path(path)
+        is_maildir = kind == "maildir" and "LAYOUT=" not in rest
+        return Served(_place(rest.partition(":")[0], fields) if is_maildir else None, False)
 
     def directory_of(self, mailbox: str, name: str) -> str:
         """Return the name of the directory that Dovecot would use for a folder, or ""."""
@@ -78,20 +92,27 @@ class Dovecot:
         return done.stdout.decode(errors="replace").strip().rpartition("/")[2]
 
     def import_maildir(
-        self, mailbox: str, location: str, *, subscribes: bool, ignores_quota: bool
+        self,
+        mailbox: str,
+        location: str,
+        *,
+        served: Served,
+        subscribes: bool,
+        ignores_quota: bool,
     ) -> Completed:
         """Import all messages of a staged Maildir; the caller looks what it has brought.
 
         Args:
             mailbox: Who gets them.
             location: Such as "maildir:/path".
+            served: What ``serves`` said.
             subscribes: Whether to subscribe to the folders.
             ignores_quota: Whether to go over the quota; it must be recalculated afterwards.
         """
         # Opening each message for the log, and one line for each, would take most of the time.
-        options = ["-o", "plugin/mail_log_events="]
+        options = ["-o", "mail_log_events=" if served.is_modern else "plugin/mail_log_events="]
         if ignores_quota:
-            options += ["-o", "plugin/quota="]
+            options += ["-o", "quota_enforce=no" if served.is_modern else "plugin/quota="]
         subscribe = ["-s"] if subscribes else []
         return self._run(*options, "import", *subscribe, "-u", _user(mailbox), location, "", "ALL")
 
@@ -104,7 +125,7 @@ class Dovecot:
         """Return the quota of a mailbox, of several the one with the least room.
 
         Raises:
-            MailboxNotFound, MailServerUnreachable, MailServerFailed: As ``maildir``.
+            MailboxNotFound, MailServerUnreachable, MailServerFailed: As ``serves``.
         """
         done = self._run(
             "-f", "tab", "quota", "get", "-u", _user(mailbox), timeout_seconds=_LOOKUP_SECONDS
@@ -163,7 +184,7 @@ def find_dovecot(mailboxes: Iterable[tuple[str, Path]]) -> Doveadm | None:
     doveadm = Doveadm(Path(found))
     for mailbox, path in mailboxes:
         try:
-            served = Dovecot(doveadm).maildir(mailbox)
+            served = Dovecot(doveadm).serves(mailbox).path
         except (MailServerUnreachable, MailServerFailed):
             return None
         except MailboxNotFound:
@@ -218,6 +239,10 @@ def _fields(output: bytes) -> dict[str, str]:
         return {entry["field"]: entry["value"] for entry in parsed}
     except (ValueError, TypeError, KeyError):
         return {}
+
+
+def _place(path: str, fields: dict[str, str]) -> Path:
+    return Path(fields.get("home", ""), path[2:]) if path.startswith("~/") else Path(path)
 
 
 def _tightest(rows: list[list[str]], unit: int) -> tuple[int, int | None] | None:

@@ -19,7 +19,13 @@ from mailrewind.model.reports import Finding
 from mailrewind.systems.bringing import FileDelivery
 from mailrewind.systems.delivery import Ownership
 from mailrewind.systems.directories import open_below
-from mailrewind.systems.doveadm import Dovecot, complaint_of, failure_of, is_same_directory
+from mailrewind.systems.doveadm import (
+    Dovecot,
+    Served,
+    complaint_of,
+    failure_of,
+    is_same_directory,
+)
 from mailrewind.systems.living import LivingTree
 from mailrewind.systems.staging import Batch, Stage, stage_below
 from mailrewind.transports.processes import Completed
@@ -58,7 +64,7 @@ def import_messages(
         DeliveryFailed: Not all messages are there afterwards.
     """
     path = tree.maildir(mailbox)
-    _check_served(dovecot, mailbox, Path("/", path))
+    served = _check_served(dovecot, mailbox, Path("/", path))
     if _UNUSABLE & set(str(staging)):
         raise MailServerFailed(
             f"Dovecot cannot read a staging directory named {staging}",
@@ -67,7 +73,7 @@ def import_messages(
     before = _counted(tree.messages(mailbox, path))
     try:
         with stage_below(staging) as stage:
-            loading = _Loading(dovecot, tree, mailbox, path, stage)
+            loading = _Loading(dovecot, tree, mailbox, path, stage, served=served)
             for delivery in deliveries:
                 loading.add(delivery)
             findings = [*loading.finish(), *_same_disk(staging, Path("/", path))]
@@ -75,6 +81,7 @@ def import_messages(
                 dovecot.import_maildir(
                     mailbox,
                     f"maildir:{batch_path}{':LAYOUT=fs' if batch.is_nested else ''}",
+                    served=served,
                     subscribes=batch.is_new,
                     ignores_quota=ignores_quota,
                 )
@@ -97,7 +104,14 @@ class _Loading:
     """Sorts deliveries into the stage's batches, or delivers by hand what has no name there."""
 
     def __init__(
-        self, dovecot: Dovecot, tree: LivingTree, mailbox: str, path: str, stage: Stage
+        self,
+        dovecot: Dovecot,
+        tree: LivingTree,
+        mailbox: str,
+        path: str,
+        stage: Stage,
+        *,
+        served: Served,
     ) -> None:
         self.wanted: Wanted = Counter()
         self.flags: dict[tuple[str, str], frozenset[str]] = {}
@@ -105,6 +119,7 @@ class _Loading:
         self._tree = tree
         self._mailbox = mailbox
         self._stage = stage
+        self._served = served
         self._names = tree.names_below_root(path)
         self._known = {folder.directory for folder in tree.folders(mailbox, path)}
         self._owners: dict[str, Ownership] = {}
@@ -156,7 +171,7 @@ class _Loading:
 
     @cached_property
     def _naming(self) -> "_Naming":
-        return _Naming.of(self._dovecot, self._mailbox)
+        return _Naming.of(self._dovecot, self._mailbox, can_nest=not self._served.is_modern)
 
     def _owner(self, directory: str) -> Ownership:
         """Return whose a folder is, or will be: Dovecot takes the INBOX as the pattern."""
@@ -178,7 +193,7 @@ class _Naming:
     Attributes:
         is_plain: The folder "a" is the directory ".a"; not so where names have a prefix.
         escapes: The plugin is on.
-        escapes_dots: A name may hold a dot; not so where that is the separator of names, too.
+        escapes_dots: A name with a dot can be imported; not so where the dot separates names.
     """
 
     is_plain: bool
@@ -186,11 +201,11 @@ class _Naming:
     escapes_dots: bool
 
     @classmethod
-    def of(cls, dovecot: Dovecot, mailbox: str) -> "_Naming":
+    def of(cls, dovecot: Dovecot, mailbox: str, *, can_nest: bool) -> "_Naming":
         return cls(
             is_plain=dovecot.directory_of(mailbox, "a") == ".a",
             escapes=dovecot.directory_of(mailbox, "a\\b") == r".a\5cb",
-            escapes_dots=dovecot.directory_of(mailbox, "a.b") == r".a\2eb",
+            escapes_dots=can_nest and dovecot.directory_of(mailbox, "a.b") == r".a\2eb",
         )
 
     def cannot_name(self, directory: str) -> bool:
@@ -210,13 +225,14 @@ class _Naming:
         return self.escapes and _DOT in directory
 
 
-def _check_served(dovecot: Dovecot, mailbox: str, path: Path) -> None:
-    served = dovecot.maildir(mailbox)
-    if served is None or not is_same_directory(served, path):
+def _check_served(dovecot: Dovecot, mailbox: str, path: Path) -> Served:
+    served = dovecot.serves(mailbox)
+    if served.path is None or not is_same_directory(served.path, path):
         raise MailServerFailed(
-            f"Dovecot keeps {mailbox} at {served or 'no plain Maildir'}, not at {path}",
+            f"Dovecot keeps {mailbox} at {served.path or 'no plain Maildir'}, not at {path}",
             advice="Check the system's path template, or its `dovecot` setting.",
         )
+    return served
 
 
 def _same_disk(staging: Path, maildir: Path) -> Sequence[Finding]:

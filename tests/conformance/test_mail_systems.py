@@ -14,7 +14,7 @@ from mailrewind.model.restores import Added
 from mailrewind.ports import ArchivedFile, MailSystem
 from mailrewind.systems.maildir import MaildirSettings, MaildirSystem
 from tests.doubles_mail import MemorySystem
-from tests.dovecot import running_dovecot
+from tests.dovecot import is_modern, running_dovecot
 
 MESSAGES = sorted((Path(__file__).parents[1] / "data" / "messages").rglob("*.eml"))
 ADA, BOB = "ada@example.org", "bob@example.org"
@@ -85,6 +85,9 @@ def listing(system: MailSystem, root: Path) -> tuple[list[ArchivedFile], Any]:
 
 
 class MailSystemContract:
+    filled_by_hand: frozenset[str] = frozenset()
+    """Folders that the mail system's own tools cannot fill; findings name them."""
+
     @pytest.fixture
     def system(self) -> Iterator[MailSystem]:
         """A system with two empty mailboxes."""
@@ -106,12 +109,14 @@ class MailSystemContract:
     @pytest.mark.parametrize("folder", FOLDERS)
     def test_folders_are_made_and_read_under_their_names(self, system, folder):
         deliveries = [letter(1, folder), letter(2, folder)]
-        assert not system.deliver(ADA, deliveries)
+        findings = system.deliver(ADA, deliveries)
+        assert {finding.subject for finding in findings} == {folder} & self.filled_by_hand
         assert shown(system) == meant(deliveries)
 
     def test_all_folders_at_once(self, system):
         deliveries = [letter(n, folder) for n, folder in enumerate(FOLDERS)]
-        assert not system.deliver(ADA, deliveries)
+        findings = system.deliver(ADA, deliveries)
+        assert {finding.subject for finding in findings} == self.filled_by_hand
         assert shown(system) == meant(deliveries)
 
     def test_flags_and_keywords_come_back(self, system):
@@ -242,6 +247,11 @@ def dovecot():
 
 
 class TestMaildirSystemBehindDovecot(MailSystemContract):
+    @property
+    def filled_by_hand(self):
+        # From 2.4 on, the source of an import cannot be laid out so that names may hold dots.
+        return frozenset({"v1.2/final.draft"} if is_modern() else ())
+
     @pytest.fixture
     def system(self, dovecot):
         dovecot.remove_mail()
