@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 60.0
+# After an outage every system is overdue; the backups that mend it begin only now.
+_QUIET_SECONDS = 120.0
 
 
 def now_utc() -> datetime:
@@ -40,6 +42,7 @@ class _Watching:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._began = time.monotonic()
         self._read_at: float | None = None
         self._services: Services | None = None
 
@@ -59,6 +62,8 @@ class _Watching:
         )
 
     def check(self) -> None:
+        if time.monotonic() - self._began < _QUIET_SECONDS:
+            return
         self._wired().watch.check()
 
     def _wired(self) -> "Services":

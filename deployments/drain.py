@@ -42,7 +42,8 @@ def take_down(
     """
     for worker in workers:
         children.send(worker, signal.SIGTERM)
-    _say_what_runs(api, pool, say)
+    if server and children.is_running(server):
+        _say_what_runs(api, pool, say)
     _end_workers(workers, say, is_impatient)
     _end_orphans(place, say, is_impatient)
     if server and children.is_running(server):

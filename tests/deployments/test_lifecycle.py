@@ -335,6 +335,12 @@ def _move_into_the_past(stack: RunningStack, outage: timedelta) -> None:
                 "update flow_run_state set state_details = ? where id = ?",
                 (json.dumps(changed), state),
             )
+        hours = f"-{outage // timedelta(hours=1)} hours"
+        database.execute(
+            "update flow_run_state set timestamp = datetime(timestamp, ?) "
+            "|| substr(timestamp, 20) where type != 'SCHEDULED'",
+            (hours,),
+        )
     with closing(sqlite3.connect(stack.config.data_dir / "state.db")) as database, database:
         microseconds = outage // timedelta(microseconds=1)
         database.execute("update restore_point set taken_at = taken_at - ?", (microseconds,))
