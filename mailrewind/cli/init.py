@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from mailrewind.cli import show
-from mailrewind.cli.doctor import examine
+from mailrewind.cli.examination import examine
 from mailrewind.cli.grammar import Command
 from mailrewind.cli.invocation import Invocation
 from mailrewind.errors import ConfigurationInvalid

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime
-from string import Formatter
 
 from cronsim import CronSim, CronSimError
 
@@ -23,6 +22,7 @@ _LEVELS = {"none": range(0), "lz4": range(0), "zstd": range(1, 23)}
 _LEVELS |= {"zlib": range(10), "lzma": range(10)}
 _OBFUSCATIONS = {*range(1, 7), *range(110, 124), 250}
 _PATTERN_STYLES = ("fm", "sh", "re", "pp", "pf")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _ANY_YEAR = datetime(2024, 1, 1, tzinfo=UTC)  # a leap year, so that 29 February counts
 
 
@@ -88,22 +88,17 @@ def time_zone(name: str) -> str:
 
 def mailbox_template(template: str) -> str:
     """Check a path template: absolute, and every address leads to a path of its own."""
-    expectation = (
-        "an absolute path with {domain} and {local}, or with {address}, such as "
-        f"/var/vmail/{{domain}}/{{local}}/Maildir; found {template!r}"
-    )
-    try:
-        fields = list(Formatter().parse(template))
-    except ValueError:
-        raise ValueError(expectation) from None
-    names = {name for _, name, _, _ in fields if name is not None}
-    is_plain = not any(spec or conversion for _, _, spec, conversion in fields)
-    is_whole = names <= {"domain", "local", "address"} and (
-        "address" in names or {"domain", "local"} <= names
-    )
-    is_path = template.startswith("/") and ".." not in template.split("/")
-    if not (is_plain and is_whole and is_path and template.isprintable()):
-        raise ValueError(expectation)
+    segments = template.rstrip("/").split("/")[1:]
+    names = sorted(_PLACEHOLDER.findall(template))
+    is_path = template.startswith("/") and not {"", ".", ".."} & set(segments)
+    # The fixed directory at the top is what gets archived.
+    has_top = is_path and not _PLACEHOLDER.search("".join(segments[:1]))
+    is_plain = template.isprintable() and not set("{}") & set(_PLACEHOLDER.sub("", template))
+    if not (has_top and is_plain and names in (["address"], ["domain", "local"])):
+        raise ValueError(
+            "an absolute path with {domain} and {local}, or with {address}, once each, below a "
+            f"directory, such as /var/vmail/{{domain}}/{{local}}/Maildir; found {template!r}"
+        )
     return template
 
 

@@ -1,5 +1,6 @@
 """The configuration file: what it accepts, and what it says of what it does not accept."""
 
+import json
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -155,15 +156,26 @@ def test_mistake_names_line_key_and_expectation(
 
 @pytest.mark.parametrize(
     "template",
-    ["vmail/{domain}/{local}", "/v/{domain}", "/v/{address", "/v/../{address}", "/v/{address!r}"],
+    [
+        *(
+            "vmail/{domain}/{local}",
+            "/v/{domain}",
+            "/v/{address",
+            "/v/../{address}",
+            "/v//{address}",
+        ),
+        *("/v/{address!r}", "/v/{{address}}", "/v/{domain}/{domain}/{local}", "/{address}/Maildir"),
+        *("/v/{address}/{local}", "/v/{address}\n", "/", ""),
+    ],
 )
 def test_template_that_cannot_tell_mailboxes_apart_is_refused(
     tmp_path: Path, template: str
 ) -> None:
-    text = GOOD.replace("/var/vmail/{domain}/{local}/Maildir", f'"{template}"')
+    text = GOOD.replace("/var/vmail/{domain}/{local}/Maildir", json.dumps(template))
     assert complaints(tmp_path, text) == [
         "8: systems.office.mailboxes: expected an absolute path with {domain} and {local}, or with "
-        f"{{address}}, such as /var/vmail/{{domain}}/{{local}}/Maildir; found {template!r}"
+        "{address}, once each, below a directory, such as /var/vmail/{domain}/{local}/Maildir; "
+        f"found {template!r}"
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 from mailrewind.model.points import PointStatus, RestorePoint, point_name
 from mailrewind.transports.processes import this_process
 from tests.command import Call
+from tests.dovecot import running_dovecot
 from tests.office import NOON, Office
 
 
@@ -87,3 +88,22 @@ def test_repository_that_is_gone_is_bad_where_points_should_be_in_it(
     office.services.state.begin_point(point, this_process())
     office.services.state.end_point(point.name, PointStatus.COMPLETE, NOON)
     assert examined(call)["repository main"]["exit_code"] == 20
+
+
+def test_dovecot_is_asked_whom_it_serves(call: Call, office: Office) -> None:
+    assert examined(call)["Dovecot of office"]["text"] == (
+        "dovecot is no: messages come back as files."
+    )
+    with running_dovecot() as dovecot:
+        dovecot.add_user("ada@example.org")
+        text = office.configuration.read_text()
+        text = text.replace(f"{office.root}/mail/{{domain}}/{{local}}/Maildir", dovecot.template)
+        settings = f"{{doveadm: {dovecot.doveadm.doveadm}, config: {dovecot.config}}}"
+        office.configuration.write_text(text.replace("dovecot: no", f"dovecot: {settings}"))
+        found = examined(call)["Dovecot of office"]
+        assert (found["is_good"], found["text"]) == (
+            True,
+            f"answers; messages come back by {dovecot.doveadm.doveadm}.",
+        )
+        dovecot.stop()
+        assert examined(call)["Dovecot of office"]["exit_code"] == 10

@@ -1,0 +1,220 @@
+"""Look at everything that a backup and a restore need, one thing after the other."""
+
+import os
+import shutil
+import stat
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mailrewind.cli import show
+from mailrewind.cli.invocation import Invocation
+from mailrewind.errors import MailrewindError, RepositoryMissing
+from mailrewind.model.points import newest
+
+if TYPE_CHECKING:
+    from mailrewind.config import DoveadmSettings
+
+_LITTLE_SPACE = 1024**3
+_PREFECT_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One thing that was looked at.
+
+    Attributes:
+        name: Of the thing.
+        is_good: Whether it can stay as it is.
+        text: What was found.
+        advice: What to do, "" for nothing.
+        exit_code: Of the error that this would become, 0 if backups and restores work with it.
+    """
+
+    name: str
+    is_good: bool
+    text: str
+    advice: str = ""
+    exit_code: int = 0
+
+
+def examine(invocation: Invocation) -> Iterator[Examined]:
+    """Look at everything that a backup and a restore need; one thing does not hide the next.
+
+    Raises:
+        ConfigurationError: There is no usable configuration to begin with.
+    """
+    config = invocation.config
+    zone_now = show.moment(invocation.now, config.zone)
+    yield Examined("configuration", True, f"{config.path}; it is {zone_now}.")
+    yield _guarded("borg", _borg)
+    yield _guarded("data directory", partial(_data_dir, config.data_dir))
+    for name in config.repositories:
+        yield _guarded(f"repository {name}", partial(_repository, invocation, name))
+    for name in config.systems:
+        yield _guarded(f"mail of {name}", partial(_mail, invocation, name))
+        yield _guarded(f"Dovecot of {name}", partial(_dovecot, invocation, name))
+        yield _guarded(f"restore points of {name}", partial(_points, invocation, name))
+    yield _guarded("alarms", partial(_alarms, invocation))
+    yield _guarded("Prefect", partial(_prefect, config.prefect.port))
+
+
+def _guarded(name: str, look: Callable[[], Examined]) -> Examined:
+    try:
+        return look()
+    except MailrewindError as error:
+        return Examined(name, False, str(error), error.advice, error.exit_code)
+
+
+def _borg() -> Examined:
+    from mailrewind.borg.executable import borg_executable
+    from mailrewind.transports.processes import run
+
+    executable = borg_executable()
+    version = run([executable, "--version"], timeout_seconds=60).stdout.decode().strip()
+    return Examined("borg", True, f"{version} at {executable}.")
+
+
+def _data_dir(path: Path) -> Examined:
+    name = "data directory"
+    existing = next(place for place in (path, *path.parents) if place.exists())
+    if not os.access(existing, os.W_OK):
+        return Examined(
+            name, False, f"{existing} is not writable.", "Run as root, or set data_dir.", 2
+        )
+    if not path.exists():
+        return Examined(name, True, f"{path} will be created.")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        text = f"{path} is open to others (mode {mode:04o})."
+        return Examined(name, False, text, f"Run `chmod 700 {path}`.")
+    return _space(name, path)
+
+
+def _repository(invocation: Invocation, name: str) -> Examined:
+    label = f"repository {name}"
+    archives = invocation.services.archives(name)
+    configured = invocation.config.repository(name)
+    if configured.passphrase is not None:
+        configured.passphrase.resolve()
+    try:
+        number = len(archives.names())
+    except RepositoryMissing:
+        if _has_points(invocation, name):
+            raise
+        text = f"{configured.location} does not exist yet; the first backup creates it."
+        return Examined(label, True, text)
+    text = f"{configured.location} opens, {show.count(number, 'archive')}."
+    place = Path(configured.location)
+    return _space(label, place, text) if place.exists() else Examined(label, True, text)
+
+
+def _has_points(invocation: Invocation, repository: str) -> bool:
+    return any(
+        invocation.services.state.points(name)
+        for name, system in invocation.config.systems.items()
+        if system.repository == repository
+    )
+
+
+def _mail(invocation: Invocation, name: str) -> Examined:
+    mail = invocation.services.connect(name).mail
+    with mail.capture() as capture:
+        roots = ", ".join(str(root) for root in capture.roots)
+    mailboxes = mail.mailboxes()
+    text = f"{show.count(len(mailboxes), 'mailbox', 'mailboxes')} below {roots}."
+    if not mailboxes:
+        advice = "Check the path template `mailboxes` of the system."
+        return Examined(f"mail of {name}", False, text, advice)
+    return Examined(f"mail of {name}", True, text)
+
+
+def _dovecot(invocation: Invocation, name: str) -> Examined:
+    from mailrewind.systems.maildir import MaildirSettings, detect_dovecot
+
+    label, configured = f"Dovecot of {name}", invocation.config.system(name)
+    if configured.dovecot == "no":
+        return Examined(label, True, "dovecot is no: messages come back as files.")
+    if configured.dovecot == "auto":
+        found = detect_dovecot(MaildirSettings(name, configured.mailboxes))
+        if found is None:
+            return Examined(label, True, "none serves this tree: messages come back as files.")
+        return Examined(label, True, f"serves this tree; messages come back by {found.doveadm}.")
+    return _configured_dovecot(invocation, label, name, configured.dovecot)
+
+
+def _configured_dovecot(
+    invocation: Invocation, label: str, name: str, settings: "DoveadmSettings"
+) -> Examined:
+    from mailrewind.systems.doveadm import Doveadm, Dovecot
+
+    mailboxes = invocation.services.connect(name).mail.mailboxes()
+    if not mailboxes:
+        return Examined(label, True, "cannot be asked, there is no mailbox.")
+    dovecot = Dovecot(Doveadm(settings.doveadm, settings.config))
+    if dovecot.serves(mailboxes[0]).path is None:
+        text = f"{settings.doveadm} knows {mailboxes[0]}, but serves no Maildir."
+        return Examined(label, False, text, "Check `dovecot` and `mailboxes` of the system.")
+    return Examined(label, True, f"answers; messages come back by {settings.doveadm}.")
+
+
+def _points(invocation: Invocation, name: str) -> Examined:
+    label = f"restore points of {name}"
+    latest = newest(invocation.services.state.points(name))
+    if latest is None:
+        command = invocation.command("backup", name, "--yes")
+        return Examined(label, False, "none yet.", f"Make one with `{command}`.")
+    taken = show.moment(latest.taken_at, invocation.zone)
+    text = f"the newest is of {taken}, {show.age(latest.taken_at, invocation.now)}."
+    if latest.taken_at - invocation.now > timedelta(minutes=1):
+        return Examined(label, False, text, "Set the clock right: it was ahead, or is behind.")
+    if name in invocation.services.watch.overdue():
+        advice = "The schedule asks for a newer one: see `mailrewind status`."
+        return Examined(label, False, text, advice)
+    return Examined(label, True, text)
+
+
+def _alarms(invocation: Invocation) -> Examined:
+    notify = invocation.config.notify
+    if notify.mail is None and not notify.apprise:
+        advice = "Write `notify` into the configuration."
+        return Examined("alarms", False, "nobody is told when backups fail.", advice)
+    references = [*notify.apprise]
+    if notify.mail is not None and notify.mail.password is not None:
+        references.append(notify.mail.password)
+    for reference in references:
+        reference.resolve()
+    ways = [*(["e-mail"] if notify.mail else []), *(["apprise"] if notify.apprise else [])]
+    return Examined("alarms", True, f"told by {' and '.join(ways)}; `watch --try` sends one.")
+
+
+def _prefect(port: int) -> Examined:
+    url = f"http://127.0.0.1:{port}/api/health"
+    # No proxy stands between this machine and itself, whatever the environment says.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=_PREFECT_SECONDS) as answer:
+            healthy = answer.read(100).strip() == b"true"
+    except (OSError, ValueError):
+        healthy = False
+    if healthy:
+        return Examined("Prefect", True, f"answers at http://127.0.0.1:{port}.")
+    return Examined(
+        "Prefect",
+        False,
+        f"does not answer at http://127.0.0.1:{port}; nothing runs by itself.",
+        "Start it with `mailrewind up`.",
+    )
+
+
+def _space(name: str, path: Path, text: str = "") -> Examined:
+    free = shutil.disk_usage(path).free
+    found = f"{text or f'{path} is ours.'} {show.size(free)} free."
+    if free < _LITTLE_SPACE:
+        return Examined(name, False, found, "Free some space before it is full.")
+    return Examined(name, True, found)
