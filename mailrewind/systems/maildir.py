@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -75,6 +74,7 @@ class MaildirSystem:
         self.name = settings.name
         self._settings = settings
         self._template, self._staging, self._tree = _places(settings)
+        self._found = settings.dovecot if isinstance(settings.dovecot, Doveadm) else None
 
     @contextmanager
     def capture(self) -> Iterator[Capture]:
@@ -148,8 +148,8 @@ class MaildirSystem:
     def quota(self, mailbox: str) -> Quota | None:
         """See the port. Without Dovecot, a "maildirsize" file tells (Maildir++)."""
         path = self._tree.maildir(mailbox)
-        if self._dovecot is not None:
-            return self._dovecot.quota(mailbox)
+        if dovecot := self._dovecot(mailbox, path):
+            return dovecot.quota(mailbox)
         return read_maildirsize(self._tree.read(path, "maildirsize"))
 
     def free_bytes(self, mailbox: str) -> int:
@@ -161,10 +161,11 @@ class MaildirSystem:
     ) -> Sequence[Finding]:
         """See the port."""
         path = self._tree.maildir(mailbox)
-        if self._dovecot is None:
+        dovecot = self._dovecot(mailbox, path)
+        if dovecot is None:
             return deliver_files(self._tree, path, deliveries)
         return import_messages(
-            self._dovecot,
+            dovecot,
             self._tree,
             mailbox,
             deliveries,
@@ -175,15 +176,16 @@ class MaildirSystem:
     def remove(self, mailbox: str, added: Iterable[Added]) -> Sequence[Finding]:
         """See the port."""
         path = self._tree.maildir(mailbox)
-        if self._dovecot is None:
+        dovecot = self._dovecot(mailbox, path)
+        if dovecot is None:
             return unlink_messages(self._tree, mailbox, path, added)
-        return expunge_messages(self._dovecot, self._tree, mailbox, path, added)
+        return expunge_messages(dovecot, self._tree, mailbox, path, added)
 
-    @cached_property
-    def _dovecot(self) -> Dovecot | None:
-        wanted = self._settings.dovecot
-        doveadm = detect_dovecot(self._settings) if wanted == "auto" else wanted
-        return Dovecot(doveadm) if doveadm is not None else None
+    def _dovecot(self, mailbox: str, path: str) -> Dovecot | None:
+        """Return the Dovecot that serves a mailbox; one that was found once is kept."""
+        if self._found is None and self._settings.dovecot == "auto":
+            self._found = find_dovecot([(mailbox, Path("/", path))])
+        return Dovecot(self._found) if self._found is not None else None
 
     def _try_reading(self) -> bool:
         """Open every directory that holds mail; say whether there is any.

@@ -13,6 +13,7 @@ from mailrewind.errors import (
     MailServerFailed,
     MailServerUnreachable,
 )
+from mailrewind.formats.rfc5322 import digest_of
 from mailrewind.model.restores import Added
 from mailrewind.systems.maildir import Doveadm, MaildirSettings, MaildirSystem, detect_dovecot
 from tests.dovecot import running_dovecot
@@ -47,6 +48,8 @@ def guids(system, folder):
 def test_content_with_any_line_ends_is_linked_and_not_written_anew(served, dovecot):
     served.deliver(ADA, [letter("1.a", "New/Folder", MIXED, "\\Flagged")])
     [message] = served.messages(ADA)
+    told = dovecot.run("-f", "tab", "fetch", "-u", ADA, "guid", "mailbox", "New/Folder")
+    assert told.splitlines()[1:] == ["1.a"]
     assert served.content(message) == MIXED
     assert message.received == THEN
     path = Path("/", message.path)
@@ -116,20 +119,19 @@ def test_quota_counts_what_was_delivered_and_taken_out(served, dovecot):
     assert served.quota(ADA) == before
 
 
-def test_over_quota_is_delivered_when_asked_for_and_counted(dovecot):
-    dovecot.remove_mail()
-    dovecot.add_user("small@example.org", storage_bytes=5120)
-    system = MaildirSystem(settings(dovecot))
-    big = b"Subject: big\n\n" + b"x" * 3000
-    letters = [
-        replace(item, message=replace(item.message, mailbox="small@example.org"))
-        for item in (letter("1.a", "INBOX", big), letter("2.b", "INBOX", big))
-    ]
-    assert not system.deliver("small@example.org", letters, over_quota=True)
-    quota = system.quota("small@example.org")
-    assert (quota.used_messages, quota.limit_bytes) == (2, 5120)
-    assert quota.used_bytes >= 5 * 1024
-    assert quota.refuses(added_bytes=1, added_messages=1)
+def test_over_quota_is_delivered_when_asked_for_and_counted_anew():
+    with running_dovecot(quota=True) as dovecot:
+        dovecot.configure("count", "maildir")  # keeps a sum, as quota in a database does
+        dovecot.add_user(ADA, storage_bytes=5120)
+        system = MaildirSystem(settings(dovecot))
+        assert system.quota(ADA).used_messages == 0
+        big = b"Subject: big\n\n" + b"x" * 3000
+        letters = [letter("1.a", "INBOX", big), letter("2.b", "INBOX", big)]
+        assert not system.deliver(ADA, letters, over_quota=True)
+        quota = system.quota(ADA)
+        assert (quota.used_messages, quota.limit_bytes) == (2, 5120)
+        assert quota.used_bytes >= 5 * 1024
+        assert quota.refuses(added_bytes=1, added_messages=1)
 
 
 def test_keywords_beyond_26_are_named_and_the_messages_come(served, dovecot):
@@ -194,6 +196,20 @@ def test_staging_that_is_a_link_is_refused(served, dovecot, tmp_path):
     with pytest.raises(MailServerFailed, match="only we"):
         served.deliver(ADA, [letter("1.a")])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_staging_on_another_disk_works_and_is_told(dovecot):
+    staging = Path("/dev/shm", f"mailrewind-{os.getpid()}")
+    system = MaildirSystem(settings(dovecot, staging=staging))
+    try:
+        [finding] = system.deliver(ADA, [letter("1.a", "INBOX", MIXED, "\\Seen", "red")])
+    finally:
+        staging.rmdir()
+    [message] = system.messages(ADA)
+    assert "another disk" in finding.text
+    assert (message.guid, message.flags) == ("1.a", {"\\Seen", "red"})
+    assert message.received == THEN.replace(microsecond=0)
+    assert digest_of(system.content(message)) == digest_of(MIXED)
 
 
 def test_an_import_that_did_nothing_and_ended_well_is_a_failure(dovecot, tmp_path):
