@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from mailrewind.cli import show
 from mailrewind.cli.invocation import Invocation
-from mailrewind.errors import MailrewindError
+from mailrewind.errors import ConfigurationInvalid, MailrewindError
 
 STOPPED = 130  # as a shell reports a program that Ctrl-C ended
 
@@ -69,9 +70,12 @@ def tell(error: MailrewindError, invocation: Invocation) -> None:
         )
         return
     click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(str(error), err=True)
-    if error.advice:
-        click.echo(error.advice, err=True)
+    # Names of mailboxes and files stand in an error, which anybody may have chosen; only what is
+    # wrong with the configuration takes several lines, and there the text is ours.
+    lines = str(error).split("\n") if isinstance(error, ConfigurationInvalid) else [str(error)]
+    for line in (*lines, error.advice):
+        if line:
+            click.echo(show.plain(line), err=True)
 
 
 def global_options() -> list[click.Parameter]:

@@ -82,6 +82,7 @@ def mailbox(
     if not yes:
         _show_plan(invocation, _planned(invocation, request, plan_id))
         return
+    _say_who_is_waited_for(invocation, request)
     with bar() as report:
         if plan_id is None:
             done = invocation.services.restore.run(request, report=report)
@@ -110,6 +111,13 @@ def undo(invocation: Invocation, report: str, *, reason: str, yes: bool) -> None
         return
     show.line(f"Restore {undone.id} of {undone.plan.request.mailbox} is undone.")
     _show_findings(undone)
+
+
+def _say_who_is_waited_for(invocation: Invocation, request: RestoreRequest) -> None:
+    for lease in invocation.services.state.leases():
+        if (lease.system, lease.mailbox) == (request.system, request.mailbox):
+            since = show.age(lease.since, invocation.now)
+            click.echo(f"Waiting for {lease.holder}, at work since {since}.", err=True)
 
 
 def _planned(invocation: Invocation, request: RestoreRequest, plan_id: str | None) -> RestorePlan:

@@ -135,3 +135,27 @@ def test_unknown_things_have_the_exit_code_of_their_family(
     call: Call, words: tuple[str, ...], exit_code: int
 ) -> None:
     assert call(*words).exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a'b\"@x",
+        "a b@x",
+        "../../etc@x",
+        "a\nb@x",
+        "$(touch x)@x",
+        "`x`;|&@x",
+        "\x1b[2J@x",
+        "-x",
+        "",
+    ],
+)
+def test_nasty_mailbox_names_are_refused_and_printed_harmlessly(call: Call, name: str) -> None:
+    result = call("folders", "office", "--", name)
+    assert result.exit_code == 10
+    message, advice = result.stderr.splitlines()
+    assert message.isprintable()
+    assert message.startswith("Error: ")
+    assert advice == "See `mailrewind mailboxes SYSTEM` for the addresses."
+    assert call("restore", "mailbox", "office", "--yes", "--", name).exit_code == 10

@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -157,6 +159,21 @@ def test_undo_takes_out_what_the_restore_added_and_only_with_yes(call: Call, los
     assert loss.now == Counter()
     assert call("undo", report["id"], "--yes").exit_code == 40
     assert "It was undone at " in call("undo", report["id"]).stdout
+
+
+def test_second_restore_says_for_whom_it_waits(call: Call, loss: Loss) -> None:
+    state = loss.office.services.state
+    command = [sys.executable, "-m", "mailrewind.cli", "--config", str(call.configuration)]
+    with state.lease("office", loss.mailbox, "plan 3f9a1c20 by prefect"):
+        waiting = subprocess.Popen(
+            [*command, *loss.restore, "--yes"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        assert waiting.stderr is not None
+        said = waiting.stderr.readline().decode()
+        assert loss.now == Counter()
+    _, rest = waiting.communicate(timeout=60)
+    assert said.startswith("Waiting for plan 3f9a1c20 by prefect, at work since ")
+    assert (waiting.returncode, rest, loss.now) == (0, b"", loss.before)
 
 
 def test_place_without_the_message_is_refused(call: Call, loss: Loss, tmp_path: Path) -> None:
