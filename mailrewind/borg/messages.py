@@ -83,6 +83,7 @@ _FULL = re.compile(r"\[Errno (28|122)\]|No space left on device|Disk quota excee
 _MOVED_BACK = "Cache.RepositoryReplay"
 _WHAT = re.compile(r": (\w+: \[Errno \d+\]|file changed while|file (type|inode) changed)")
 _VANISHED = "BackupFileNotFoundError"
+_STALE = re.compile(r"(Killed|Removed) stale .*lock")
 _KEPT = 1000
 
 
@@ -189,15 +190,17 @@ def full_disk(location: str) -> errors.RepositoryFull:
     )
 
 
-def finding_of(message: Message) -> Finding:
-    """Say a warning about a file in the operator's words."""
+def finding_of(message: Message, location: str) -> Finding:
+    """Say a warning in the operator's words."""
+    if _STALE.match(message.text):
+        return Finding(location, "the lock of a dead process was removed")
     if message.is_vanished:
         return Finding(message.subject, "vanished before borg had read it")
     if message.msgid == "FileChangedWarning":
         return Finding(message.subject, "changed while borg read it")
     if message.msgid == "BackupRaceConditionError":
         return Finding(message.subject, "was replaced while borg read it, and left out")
-    return Finding(message.subject, message.text)
+    return Finding(message.subject or location, message.text)
 
 
 def source_error(message: Message) -> errors.MailrewindError | None:

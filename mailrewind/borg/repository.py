@@ -306,7 +306,8 @@ class BorgRepository:
         statistics = ArchiveStatistics(
             archive, told["nfiles"], told["original_size"], told["deduplicated_size"], duration
         )
-        return statistics, [finding_of(warning) for warning in ended.warnings]
+        findings = (finding_of(warning, self.settings.location) for warning in ended.warnings)
+        return statistics, list(dict.fromkeys(findings))
 
     def _clean_up(self, archive: str, error: MailrewindError) -> None:
         """See that no archive stands, nor anything of an earlier run that was killed."""

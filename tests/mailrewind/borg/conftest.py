@@ -32,7 +32,7 @@ def repository(settings: RepositorySettings) -> BorgRepository:
 
 @pytest.fixture
 def slow(settings: RepositorySettings, repository: BorgRepository) -> BorgRepository:
-    """The same repository, whose backups of ``large`` take a minute."""
+    """The same repository, whose backups of ``large`` take ten seconds."""
     return BorgRepository(replace(settings, compression="lzma,9"))
 
 
@@ -48,6 +48,6 @@ def mail(tmp_path: Path) -> Path:
 def large(tmp_path: Path) -> Path:
     root = tmp_path / "large"
     root.mkdir()
-    for number in range(60):
-        (root / f"attachment {number}").write_bytes(os.urandom(2_000_000))
+    for number in range(30):
+        (root / f"attachment {number}").write_bytes(os.urandom(1_000_000))
     return root

@@ -20,6 +20,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
+@pytest.fixture
+def overflowing(tmp_path: Path) -> Path:
+    root = tmp_path / "overflowing"
+    root.mkdir()
+    for number in range(70):
+        (root / f"attachment {number}").write_bytes(os.urandom(1_000_000))
+    return root
+
+
 def free_bytes(disk: Path) -> int:
     status = os.statvfs(disk)
     return status.f_bavail * status.f_frsize
@@ -35,14 +44,14 @@ def create_all(repository: BorgRepository, names: list[str], *, below: Path) -> 
         repository.create(name, Capture((below / name,), ()))
 
 
-def test_full_disk_is_told_and_loses_nothing(settings, small_disk, mail, large):
+def test_full_disk_is_told_and_loses_nothing(settings, small_disk, mail, overflowing):
     repository = BorgRepository(replace(settings, location=str(small_disk / "repository")))
     repository.prepare()
     repository.create("before", Capture((mail,), ()))
     free_before = free_bytes(small_disk)
 
     with pytest.raises(RepositoryFull, match="no space is left"):
-        repository.create("large", Capture((large,), ()))
+        repository.create("large", Capture((overflowing,), ()))
 
     letter = str(mail / "cur" / "letter").lstrip("/")
     assert repository.names() == ["before"]
@@ -71,7 +80,9 @@ def test_deleting_and_compacting_makes_room_on_a_full_disk(settings, small_disk,
     assert repository.names() == [*written[2:], "five"]
 
 
-def test_room_that_a_killed_backup_left_occupied_is_given_back(settings, small_disk, mail, large):
+def test_room_that_a_killed_backup_left_occupied_is_given_back(
+    settings, small_disk, mail, overflowing
+):
     repository = BorgRepository(replace(settings, location=str(small_disk / "repository")))
     repository.prepare()
 
@@ -80,7 +91,7 @@ def test_room_that_a_killed_backup_left_occupied_is_given_back(settings, small_d
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        repository.create("killed", Capture((large,), ()), report=kill_when_full)
+        repository.create("killed", Capture((overflowing,), ()), report=kill_when_full)
     fill(small_disk, but_bytes=4096)  # enough for a lock
     with pytest.raises(RepositoryFull):
         repository.create("first", Capture((mail,), ()))

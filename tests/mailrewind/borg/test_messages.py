@@ -180,12 +180,12 @@ def test_progress_is_passed_on():
         ),
         (
             Message("WARNING", "Killed stale lock vm.12-0.", ""),
-            Finding("", "Killed stale lock vm.12-0."),
+            Finding(PLACE, "the lock of a dead process was removed"),
         ),
     ],
 )
 def test_warning_becomes_a_finding(message, finding):
-    assert finding_of(message) == finding
+    assert finding_of(message, PLACE) == finding
     assert source_error(message) is None
 
 
