@@ -182,11 +182,12 @@ class SqlCatalog:
             FolderNotFound: The folder did not exist at that point.
         """
         with self._database.read() as connection:
-            found = self._folders_of(connection, mailbox, at)
-            if folder not in found:
+            number = queries.folder_at(connection, self._id, mailbox, folder, seconds(at))
+            if number is None:
+                self._folders_of(connection, mailbox, at)
                 raise FolderNotFound(f"{mailbox} had no folder {folder} at {at:%Y-%m-%d %H:%M %Z}")
             rows = queries.page_at(
-                connection, self._id, found[folder][0], seconds(at), after=after, limit=limit
+                connection, self._id, number, seconds(at), after=after, limit=limit
             )
             return queries.as_page(rows, mailbox, folder, flags=self._flags, connection=connection)
 

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
     Connection,
     FromClause,
     Row,
     Select,
     and_,
+    bindparam,
     func,
-    literal,
     literal_column,
     select,
     tuple_,
@@ -92,11 +95,20 @@ def messages_at(
         .where(
             presence.c.system_id == system_id,
             presence.c.folder_id.in_(list(folders)),
-            *_standing(at, newest, presence),
+            *_standing(presence, is_now=newest is not None and at >= newest),
         )
-        .order_by(presence.c.message_id, presence.c.id)
+        .order_by(presence.c.message_id, presence.c.id),
+        {"at": at},
     )
     return [_then(row, address, folders[row.folder_id], flags, connection) for row in rows]
+
+
+def folder_at(
+    connection: Connection, system_id: int, address: str, path: str, at: int
+) -> int | None:
+    """Return a folder's number, or None if it was not there."""
+    values = {"system": system_id, "address": address, "path": path, "at": at}
+    return connection.execute(_folder_query(), values).scalar()
 
 
 def page_at(
@@ -110,43 +122,49 @@ def page_at(
 ) -> Sequence[Row[Any]]:
     """Return one page of a folder's rows, newest first."""
     newest = newest_moment(connection, system_id)
-    return connection.execute(
-        page_query(system_id, folder_id, at, after=after, limit=limit, newest=newest)
-    ).all()
+    sort, number = after if after is not None else (at, _INFINITY)
+    values = {
+        "system": system_id,
+        "folder": folder_id,
+        "at": at,
+        "after_sort": sort,
+        "after_id": number,
+        "limit": limit,
+    }
+    query = page_query(is_now=newest is not None and at >= newest)
+    return connection.execute(query, values).all()
 
 
-def page_query(
-    system_id: int,
-    folder_id: int,
-    at: int,
-    *,
-    after: Cursor | None,
-    limit: int,
-    newest: int | None,
-) -> Select[Any]:
+@cache
+def page_query(*, is_now: bool) -> Select[Any]:
     """Build the query of a page.
 
     The inner query touches nothing but its index, however many rows it must pass over that came
     or went at other times; the outer one looks up what the page shows.
+
+    Args:
+        is_now: Whether the moment is the newest one, for which there is an index of its own.
     """
     row = presence.alias("row")
-    bound = after if after is not None else (at, _INFINITY)
     found = (
         select(row.c.id, row.c.sort)
         .where(
-            row.c.system_id == system_id,
-            row.c.folder_id == folder_id,
-            tuple_(row.c.sort, row.c.id) < tuple_(*map(literal, bound)),
-            *_standing(at, newest, row),
+            row.c.system_id == bindparam("system"),
+            row.c.folder_id == bindparam("folder"),
+            tuple_(row.c.sort, row.c.id) < tuple_(bindparam("after_sort"), bindparam("after_id")),
+            *_standing(row, is_now=is_now),
         )
         .order_by(row.c.sort.desc(), row.c.id.desc())
-        .limit(limit)
+        .limit(bindparam("limit"))
         .subquery("found")
     )
     return (
         select(*_THEN_COLUMNS, *_HEADER_COLUMNS)
         .select_from(found)
-        .join(presence, and_(presence.c.system_id == system_id, presence.c.id == found.c.id))
+        .join(
+            presence,
+            and_(presence.c.system_id == bindparam("system"), presence.c.id == found.c.id),
+        )
         .join(message, _OF_MESSAGE)
         .order_by(found.c.sort.desc(), found.c.id.desc())
     )
@@ -237,11 +255,38 @@ def _folders_with_counts(system_id: int, at: int) -> Select[Any]:
     )
 
 
-def _standing(at: int, newest: int | None, rows: FromClause) -> list[Any]:
-    """Whether an interval holds the moment; for now, there is an index of what is open."""
-    if newest is not None and at >= newest:
+def _standing(rows: FromClause, *, is_now: bool) -> list[ColumnElement[bool]]:
+    """Whether an interval holds the moment ``at``."""
+    if is_now:
         return [rows.c.seen_to == literal_column(str(OPEN))]
+    at = bindparam("at", type_=BigInteger)
     return [rows.c.seen_from <= at, rows.c.seen_to > at]
+
+
+@cache
+def _folder_query() -> Select[Any]:
+    at = bindparam("at", type_=BigInteger)
+    return (
+        select(folder.c.id)
+        .join(
+            mailbox,
+            and_(mailbox.c.system_id == folder.c.system_id, mailbox.c.id == folder.c.mailbox_id),
+        )
+        .join(
+            folder_life,
+            and_(
+                folder_life.c.system_id == folder.c.system_id,
+                folder_life.c.folder_id == folder.c.id,
+            ),
+        )
+        .where(
+            mailbox.c.system_id == bindparam("system"),
+            mailbox.c.address == bindparam("address"),
+            folder.c.path == bindparam("path"),
+            folder_life.c.seen_from <= at,
+            folder_life.c.seen_to > at,
+        )
+    )
 
 
 def _then(row: Row[Any], address: str, path: str, flags: FlagSets, connection: Connection) -> Then:

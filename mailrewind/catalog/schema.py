@@ -191,6 +191,9 @@ Index(
     presence.c.folder_id,
     presence.c.sort.desc(),
     presence.c.id.desc(),
+    # Always the same, but without it the index would not cover a list of now, and SQLite would
+    # take ``presence_list`` and walk over everything that has ever been in the folder.
+    presence.c.seen_to,
     **_where(IS_OPEN),
 )
 Index(

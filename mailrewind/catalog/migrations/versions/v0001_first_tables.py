@@ -174,7 +174,13 @@ def upgrade() -> None:
     op.create_index(
         "presence_live",
         "presence",
-        ["system_id", "folder_id", sa.literal_column("sort DESC"), sa.literal_column("id DESC")],
+        [
+            "system_id",
+            "folder_id",
+            sa.literal_column("sort DESC"),
+            sa.literal_column("id DESC"),
+            "seen_to",
+        ],
         unique=False,
         sqlite_where=sa.text("seen_to = 1099511627776"),
         postgresql_where=sa.text("seen_to = 1099511627776"),
