@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import shlex
 from datetime import UTC, datetime
 from functools import cached_property
@@ -60,7 +61,10 @@ class Invocation:
     @property
     def initiator(self) -> str:
         """Who calls, for the audit line."""
-        return f"cli:{getpass.getuser()}"
+        try:
+            return f"cli:{getpass.getuser()}"
+        except (KeyError, OSError):  # a container's user that has no name
+            return f"cli:uid {os.getuid()}"
 
     def command(self, *words: str) -> str:
         """Return a command line that calls this program with the same configuration."""
