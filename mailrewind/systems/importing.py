@@ -65,36 +65,32 @@ def import_messages(
     """
     path = tree.maildir(mailbox)
     served = _check_served(dovecot, mailbox, Path("/", path))
-    if _UNUSABLE & set(str(staging)):
-        raise MailServerFailed(
-            f"Dovecot cannot read a staging directory named {staging}",
-            advice="Name one without a colon and a percent sign in the system's `staging`.",
-        )
+    _check_usable(staging)
     before = _counted(tree.messages(mailbox, path))
-    try:
-        with stage_below(staging) as stage:
-            loading = _Loading(dovecot, tree, mailbox, path, stage, served=served)
+    with stage_below(staging) as stage:
+        loading = _Loading(dovecot, tree, mailbox, path, stage, served=served)
+        try:
             for delivery in deliveries:
                 loading.add(delivery)
-            findings = [*loading.finish(), *_same_disk(staging, Path("/", path))]
-            results = [
-                dovecot.import_maildir(
-                    mailbox,
-                    f"maildir:{batch_path}{':LAYOUT=fs' if batch.is_nested else ''}",
-                    served=served,
-                    subscribes=batch.is_new,
-                    ignores_quota=ignores_quota,
-                )
-                for batch, batch_path in stage.seal()
-            ]
-    except OSError as error:
-        raise DeliveryFailed(f"staging messages for {mailbox}: {error}") from error
-    if complaint := dovecot.recalculate_quota(mailbox):
-        findings.append(Finding(mailbox, f"the quota could not be recalculated: {complaint}"))
+        finally:
+            findings = loading.finish()
+        results = [
+            dovecot.import_maildir(
+                mailbox,
+                f"maildir:{batch_path}{':LAYOUT=fs' if batch.is_nested else ''}",
+                served=served,
+                subscribes=batch.is_new,
+                ignores_quota=ignores_quota,
+            )
+            for batch, batch_path in stage.seal()
+        ]
+    complaint = dovecot.recalculate_quota(mailbox)
     living = tree.messages(mailbox, path)
     lacking = loading.wanted - (_counted(living) - before)
     return [
         *findings,
+        *_other_disk(staging, Path("/", path)),
+        *_uncounted(mailbox, complaint),
         *_judge(results, lacking, loading.wanted, mailbox),
         *_hidden_keywords(living, loading.flags),
     ]
@@ -235,7 +231,20 @@ def _check_served(dovecot: Dovecot, mailbox: str, path: Path) -> Served:
     return served
 
 
-def _same_disk(staging: Path, maildir: Path) -> Sequence[Finding]:
+def _check_usable(staging: Path) -> None:
+    if _UNUSABLE & set(str(staging)):
+        raise MailServerFailed(
+            f"Dovecot cannot read a staging directory named {staging}",
+            advice="Name one without a colon and a percent sign in the system's `staging`.",
+        )
+
+
+def _uncounted(mailbox: str, complaint: str) -> Sequence[Finding]:
+    text = f"the quota could not be recalculated: {complaint}"
+    return (Finding(mailbox, text),) if complaint else ()
+
+
+def _other_disk(staging: Path, maildir: Path) -> Sequence[Finding]:
     if staging.stat().st_dev == maildir.stat().st_dev:
         return ()
     text = "lies on another disk than the mailbox: Dovecot saved the messages anew, line ends too"

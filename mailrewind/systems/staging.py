@@ -11,12 +11,12 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
-from mailrewind.errors import MailServerFailed
+from mailrewind.errors import DeliveryFailed, MailServerFailed
 from mailrewind.formats.dovecot import KEYWORDS, UIDLIST, write_keywords, write_uidlist
 from mailrewind.formats.maildir import KEYWORD_LETTERS
 from mailrewind.model.mail import Delivery
@@ -64,11 +64,10 @@ def stage_below(staging: Path) -> Iterator["Stage"]:
     """Make room for one restore, and take it away in the end, whatever happens.
 
     Raises:
-        MailServerFailed: Others may write into the staging directory.
-        OSError: It cannot be made.
+        MailServerFailed: Others may write into the staging directory, or it cannot be made.
     """
-    with room_below(staging) as path:
-        yield Stage(path)
+    with room_below(staging) as path, closing(Stage(path)) as stage:
+        yield stage
 
 
 @contextmanager
@@ -76,13 +75,15 @@ def room_below(staging: Path) -> Iterator[Path]:
     """Make a directory of our own, which goes in the end, or when the next one is made.
 
     Raises:
-        MailServerFailed: Others may write into the staging directory.
-        OSError: It cannot be made.
+        MailServerFailed: Others may write into the staging directory, or it cannot be made.
     """
-    _make_passable(staging)
-    remove_leftovers(staging)
     path = staging / secrets.token_hex(6)
-    lock = _lock(_lock_of(path))
+    try:
+        _make_passable(staging)
+        remove_leftovers(staging)
+        lock = _lock(_lock_of(path))
+    except OSError as error:
+        raise MailServerFailed(f"the staging directory {staging}: {error.strerror}") from error
     try:
         path.mkdir(mode=_PRIVATE)
         yield path
@@ -125,27 +126,40 @@ class Stage:
             ownership: Whose the folder is; Dovecot links only where this is the same.
 
         Raises:
-            OSError: It cannot be written.
+            DeliveryFailed: It cannot be written.
         """
         wanted = {flag for flag in delivery.message.flags if not flag.startswith("\\")}
-        folder = self._folder_with_room(batch, names, wanted, top=top, ownership=ownership)
-        writer = self._writers.of((folder.batch.name, *names), ownership)
-        name = writer.put(delivery, folder.keywords)
+        with _translated(self._path):
+            folder = self._folder_with_room(batch, names, wanted, top=top, ownership=ownership)
+            writer = self._writers.of((folder.batch.name, *names), ownership)
+            name = writer.put(delivery, folder.keywords)
         folder.written.append((name, delivery.message.guid))
 
-    def seal(self) -> list[tuple[Batch, Path]]:
-        """Write what gives the messages GUIDs and keywords; return the Maildirs by batch."""
+    def close(self) -> None:
+        """Let go of the folder that was written to last."""
         self._writers.close()
-        for folder in self._folders.values():
-            uidlist = write_uidlist(_VALIDITY, folder.written)
-            keywords = write_keywords(folder.keywords)
-            with open_below(self._path, (folder.batch.name, *folder.names)) as directory:
-                write_file(directory, UIDLIST, uidlist, folder.ownership, is_durable=False)
-                write_file(directory, KEYWORDS, keywords, folder.ownership, is_durable=False)
-        os.sync()  # once for all: Dovecot links the files and takes them for safe
-        self._path.chmod(_PASSABLE)
+
+    def seal(self) -> list[tuple[Batch, Path]]:
+        """Write what gives the messages GUIDs and keywords; return the Maildirs by batch.
+
+        Raises:
+            DeliveryFailed: It cannot be written.
+        """
+        self.close()
+        with _translated(self._path):
+            for folder in self._folders.values():
+                self._write_lists(folder)
+            os.sync()  # once for all: Dovecot links the files and takes them for safe
+            self._path.chmod(_PASSABLE)
         batches = sorted({folder.batch for folder in self._folders.values()})
         return [(batch, self._path / batch.name) for batch in batches]
+
+    def _write_lists(self, folder: _Folder) -> None:
+        uidlist = write_uidlist(_VALIDITY, folder.written)
+        keywords = write_keywords(folder.keywords)
+        with open_below(self._path, (folder.batch.name, *folder.names)) as directory:
+            write_file(directory, UIDLIST, uidlist, folder.ownership, is_durable=False)
+            write_file(directory, KEYWORDS, keywords, folder.ownership, is_durable=False)
 
     def _folder_with_room(
         self,
@@ -183,6 +197,14 @@ class Stage:
                 make_directory(parent, name, folder.ownership)
         with open_below(self._path, (folder.batch.name, *folder.names)) as directory:
             make_folder(directory, "", folder.ownership)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DeliveryFailed(f"a message cannot be staged at {path}: {error.strerror}") from error
 
 
 def _make_passable(staging: Path) -> None:
