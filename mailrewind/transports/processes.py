@@ -190,16 +190,15 @@ class _Child:
             pass_fds=pass_fds,
             start_new_session=True,
         )
-        self._exit = os.pidfd_open(self._process.pid)
         self._has_exited = False
         self._is_quiet = False
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._exit, selectors.EVENT_READ)
-        for pipe in (self._process.stdout, self._process.stderr):
-            self._selector.register(_opened(pipe), selectors.EVENT_READ)
-        if self._process.stdin:
-            os.set_blocking(self._process.stdin.fileno(), False)
-            self._selector.register(self._process.stdin, selectors.EVENT_WRITE)
+        try:
+            self._watch()
+        except BaseException:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            raise
 
     @property
     def is_open(self) -> bool:
@@ -260,6 +259,15 @@ class _Child:
         last = time.monotonic() + seconds
         while self.is_open and time.monotonic() < last:
             self.listen(_CHUNK_BYTES)
+
+    def _watch(self) -> None:
+        self._exit = os.pidfd_open(self._process.pid)
+        self._selector.register(self._exit, selectors.EVENT_READ)
+        for pipe in (self._process.stdout, self._process.stderr):
+            self._selector.register(_opened(pipe), selectors.EVENT_READ)
+        if self._process.stdin:
+            os.set_blocking(self._process.stdin.fileno(), False)
+            self._selector.register(self._process.stdin, selectors.EVENT_WRITE)
 
     def _note_exit(self) -> None:
         self._selector.unregister(self._exit)
