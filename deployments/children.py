@@ -128,12 +128,18 @@ def rotate(log: Path) -> None:
 
     The file is copied and emptied, not renamed: processes that outlive us go on writing to it.
     """
-    with suppress(FileNotFoundError):
+    try:
         if log.stat().st_size < _LOG_BYTES:
             return
-        with log.open("rb") as now, open(_private(log.with_suffix(".log.1")), "wb") as before:
-            before.write(now.read(2 * _LOG_BYTES))
-        os.truncate(log, 0)
+    except FileNotFoundError:
+        return
+    with (
+        suppress(OSError),  # on a full disk the new lines matter more than the old ones
+        log.open("rb") as now,
+        os.fdopen(_private(log.with_suffix(".log.1")), "wb") as before,
+    ):
+        before.write(now.read(2 * _LOG_BYTES))
+    os.truncate(log, 0)
 
 
 def _private(path: Path) -> int:

@@ -51,6 +51,8 @@ class Reaper:
                 self.sweep()
             except StackError as error:
                 logger.warning("dead runs not looked for: %s", error)
+            except Exception:  # nobody would notice that this thread had ended
+                logger.exception("dead runs not looked for")
             time.sleep(seconds)
 
     def sweep(self, *, patience: timedelta = _PATIENCE) -> Sequence[str]:

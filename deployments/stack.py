@@ -152,6 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MailrewindError as error:
         print(f"{error}\n{error.advice}".strip(), file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -40,6 +40,7 @@ _START_SECONDS = 180.0  # the first start migrates an empty database, perhaps on
 _SERVER_GRACE_SECONDS = 20.0
 _REAP_SECONDS = 10.0
 _ROTATE_SECONDS = 60.0
+_BREATH_SECONDS = 5.0
 
 
 class Supervisor:
@@ -192,12 +193,19 @@ class Supervisor:
             if self._signals.restarts != restarts:
                 restarts = self._signals.restarts
                 self._retire_worker()
-            if any([self._server.tend(), self._worker.tend()]):
-                self._write("ready")
-            if time.monotonic() - rotated > _ROTATE_SECONDS:
-                rotated = time.monotonic()
-                for log in self._place.glob("*.log"):
-                    children.rotate(log)
+            try:
+                self._tend()
+                if time.monotonic() - rotated > _ROTATE_SECONDS:
+                    rotated = time.monotonic()
+                    for log in self._place.glob("*.log"):
+                        children.rotate(log)
+            except OSError as error:  # a full disk must not end what keeps backups alive
+                logger.warning("cannot look after the children now: %s", error)
+                self._signals.pause(_BREATH_SECONDS)
+
+    def _tend(self) -> None:
+        if any([self._server.tend(), self._worker.tend()]):
+            self._write("ready")
 
     def _retire_worker(self) -> None:
         """Start a new worker at once; the old one finishes its runs."""
