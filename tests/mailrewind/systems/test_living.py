@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -9,32 +7,8 @@ import pytest
 from mailrewind.errors import MailboxNotFound, MailSystemError, SourceMissing, SourceUnreadable
 from mailrewind.model.mail import Message, Quota
 from mailrewind.systems.maildir import MaildirSettings, MaildirSystem
+from tests.mailrewind.systems.flipping import flags_flipping
 from tests.mailrewind.systems.trees import ADA, THEN, letter, make_maildir, put_file
-
-FLIP = """
-import os, random, sys
-os.chdir(sys.argv[1])
-names = os.listdir()
-print("flipping", flush=True)
-while True:
-    for place, old in enumerate(names):
-        new = old.split(":2,")[0] + ":2," + random.choice(["", "S", "RS", "FS", "FRS"])
-        if new != old:
-            os.rename(old, new)
-            names[place] = new
-"""
-
-
-@contextmanager
-def flags_flipping(directory):
-    """Rename every message of a directory, as fast as one process can, all the time."""
-    argv = [sys.executable, "-c", FLIP, str(directory)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as flipper:
-        flipper.stdout.readline()
-        try:
-            yield
-        finally:
-            flipper.kill()
 
 
 @contextmanager
