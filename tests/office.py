@@ -4,14 +4,21 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 
 from mailrewind.config import load
 from mailrewind.model.restores import RestoreRequest
+from mailrewind.services.back_up import BackUp
+from mailrewind.services.browse import Browse
+from mailrewind.services.connected import ConnectedSystem
+from mailrewind.services.restore import Restore
+from mailrewind.services.retain import Retain
+from mailrewind.transports.processes import this_process
 from mailrewind.wiring import Services, wire
+from tests.doubles import MemoryArchives
 
 ADA = "ada@example.org"
 BOB = "bob@example.org"
@@ -89,6 +96,25 @@ class Office:
     def wire(self) -> Services:
         """Return services of their own, as another process would have."""
         return wire(load(self.configuration), clock=self.clock)
+
+    def keep_archives_in_memory(self) -> "Office":
+        """Do without borg, where a test is about what surrounds it; return the office itself."""
+        wired = self.services
+        connected = replace(wired.connect("office"), archives=MemoryArchives())
+        rest = {"zone": wired.config.zone, "clock": self.clock}
+
+        def connect(system: str) -> ConnectedSystem:
+            return connected if system == "office" else wired.connect(system)
+
+        self.services = replace(
+            wired,
+            connect=connect,
+            back_up=BackUp(connect, wired.state, process=this_process(), clock=self.clock),
+            browse=Browse(connect, wired.state, **rest),
+            restore=Restore(connect, wired.state, **rest),
+            retain=Retain(connect, wired.state, **rest),
+        )
+        return self
 
     def maildir(self, mailbox: str, folder: str = "") -> Path:
         """Return a folder's directory; ``folder`` is as on disk, such as ".Projects.2026"."""

@@ -16,7 +16,12 @@ from mailrewind.errors import (
     RestorePointNotFound,
     UnknownSystem,
 )
-from tests.office import ADA, BOB, remove
+from tests.office import ADA, BOB, Office, remove
+
+
+@pytest.fixture
+def office(office: Office) -> Office:
+    return office.keep_archives_in_memory()
 
 
 def test_deleted_messages_come_back_as_they_were(office):

@@ -2,7 +2,12 @@ import pytest
 
 from mailrewind.errors import LeaseHeld
 from mailrewind.model.points import PointStatus
-from tests.office import ADA
+from tests.office import ADA, Office
+
+
+@pytest.fixture
+def office(office: Office) -> Office:
+    return office.keep_archives_in_memory()
 
 
 def test_points_that_no_rule_wants_go_with_their_archives(office):

@@ -5,6 +5,11 @@ from mailrewind.services.watch import Watch
 from tests.office import Office
 
 
+@pytest.fixture
+def office(office: Office) -> Office:
+    return office.keep_archives_in_memory()
+
+
 class Inbox:
     """A notifier that keeps what it is told, and can be out of order."""
 
@@ -36,9 +41,17 @@ def watch(office: Office, inbox: Inbox) -> Watch:
     )
 
 
+def back_up_on_time(office: Office) -> str:
+    """Make the point of 12:14, and look at 12:44."""
+    office.clock.pass_(minutes=14)
+    point = office.services.back_up.run("office", initiator="test").point
+    office.clock.pass_(minutes=30)
+    return point
+
+
 def test_fresh_point_leaves_nothing_to_say(office, watch, inbox):
     office.add()
-    office.back_up()
+    back_up_on_time(office)
     assert (watch.check(), inbox.subjects, watch.overdue()) == ((), [], [])
 
 
@@ -48,8 +61,8 @@ def test_system_without_any_point_is_overdue(watch):
 
 def test_missed_run_is_caught_up_before_it_is_an_alarm(office, watch, inbox):
     office.add()
-    office.back_up()
-    office.clock.pass_(minutes=80)
+    back_up_on_time(office)
+    office.clock.pass_(minutes=70)
     assert (watch.overdue(), watch.check()) == (["office"], ())
 
 
@@ -91,7 +104,7 @@ def test_alarm_that_reached_nobody_is_tried_again(office, watch, inbox):
 
 def test_overview_is_one_screen_of_truth(office, watch):
     office.add()
-    name = office.back_up()
+    name = back_up_on_time(office)
     (system,) = watch.overview().systems
     assert (system.name, system.newest.name, system.points) == ("office", name, 1)
     assert (system.is_overdue, system.running, system.last_failure) == (False, None, None)
