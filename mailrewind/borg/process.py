@@ -5,12 +5,13 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from mailrewind.borg.executable import borg_executable
 from mailrewind.borg.messages import Hearing, Message
 from mailrewind.borg.settings import RepositorySettings, environment_of
-from mailrewind.errors import RepositoryDamaged
+from mailrewind.errors import RepositoryDamaged, RepositoryFull, RepositoryRefused
 from mailrewind.ports import Report
 from mailrewind.transports.processes import Completed, Stream, run, stream
 
@@ -69,7 +70,7 @@ def run_borg(
         completed = run(
             _command(settings, arguments),
             environment=variable
-            | environment_of(settings, past_locks=past_locks, accept_moved=accept_moved),
+            | _environment(settings, past_locks=past_locks, accept_moved=accept_moved),
             stdin=stdin,
             on_stderr_line=hearing.hear,
             pass_fds=descriptors,
@@ -105,7 +106,7 @@ def stream_borg(
         _passphrase(settings) as (variable, descriptors),
         stream(
             _command(settings, arguments),
-            environment=environment_of(settings, past_locks=True)
+            environment=_environment(settings, past_locks=True, accept_moved=False)
             | variable
             | {"PYTHONIOENCODING": encoding},
             on_stderr_line=hearing.hear,
@@ -147,6 +148,19 @@ def _passphrase(settings: RepositorySettings) -> Iterator[tuple[dict[str, str], 
         yield {"BORG_PASSPHRASE_FD": str(reading)}, (reading,)
     finally:
         os.close(reading)
+
+
+def _environment(
+    settings: RepositorySettings, *, past_locks: bool, accept_moved: bool
+) -> dict[str, str]:
+    try:
+        return environment_of(settings, past_locks=past_locks, accept_moved=accept_moved)
+    except OSError as error:
+        kind = RepositoryFull if error.errno in (ENOSPC, EDQUOT) else RepositoryRefused
+        raise kind(
+            f"borg's directory {settings.base_dir} cannot be written: {error.strerror}",
+            advice="Check the space and the owner of the data directory.",
+        ) from error
 
 
 def _command(settings: RepositorySettings, arguments: Sequence[str]) -> list[str]:

@@ -23,7 +23,6 @@ from mailrewind.borg.settings import RepositorySettings
 from mailrewind.errors import (
     ArchivePathMissing,
     BorgFailed,
-    MailrewindError,
     RepositoryDamaged,
     RepositoryError,
     RepositoryFull,
@@ -296,11 +295,20 @@ class BorgRepository:
         started = time.monotonic()
         try:
             ended = self._run(command, stdin=stdin, report=report, on_warning=judge)
-            if any(warning.is_about_full_disk for warning in ended.warnings):
-                raise full_disk(self.settings.location)
-        except (SourceMissing, SourceUnreadable, RepositoryFull) as error:
-            self._clean_up(archive, error)
+        except (SourceMissing, SourceUnreadable):
+            # borg was ended at its first such warning and has saved nothing, unless the warning
+            # was the last thing that it had to say.
+            self._remove(archive)
             raise
+        except RepositoryFull:
+            # Each transaction begins with removing what a killed one has left, and this is the
+            # only one that writes nothing before.
+            with suppress(RepositoryError):
+                self._run(commands.compact(self.settings.location))
+            raise
+        if any(warning.is_about_full_disk for warning in ended.warnings):
+            self._remove(archive)
+            raise full_disk(self.settings.location)
         duration = timedelta(seconds=time.monotonic() - started)
         told = json.loads(ended.stdout)["archive"]["stats"]
         statistics = ArchiveStatistics(
@@ -309,15 +317,7 @@ class BorgRepository:
         findings = (finding_of(warning, self.settings.location) for warning in ended.warnings)
         return statistics, list(dict.fromkeys(findings))
 
-    def _clean_up(self, archive: str, error: MailrewindError) -> None:
-        """See that no archive stands, nor anything of an earlier run that was killed."""
-        if isinstance(error, RepositoryFull):
-            # Each transaction begins with removing what was not committed, and this is the only
-            # one that writes nothing before.
-            with suppress(RepositoryError):
-                self._run(commands.compact(self.settings.location))
-        # borg is ended at the first such warning and saves nothing, unless the warning was the
-        # last thing that it had to say.
+    def _remove(self, archive: str) -> None:
         self.delete([name for name in self.names() if name == archive])
 
     def _run(

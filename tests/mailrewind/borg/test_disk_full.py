@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mailrewind.borg.repository import BorgRepository, RepositorySettings
+from mailrewind.borg.repository import BorgRepository
 from mailrewind.errors import RepositoryFull
 from mailrewind.ports import Capture, Progress
 
@@ -100,14 +100,23 @@ def test_room_that_a_killed_backup_left_occupied_is_given_back(
     repository.create("first", Capture((mail,), ()))
 
 
-def test_full_disk_under_the_cache_is_told(settings: RepositorySettings, small_disk, mail):
+def test_full_disk_under_the_cache_is_told_and_no_archive_is_lost(settings, small_disk, mail):
     repository = BorgRepository(replace(settings, base_dir=small_disk / "base"))
     repository.prepare()
+    repository.create("before", Capture((mail,), ()))
     fill(small_disk, but_bytes=0)
 
-    with pytest.raises(RepositoryFull, match="or for borg's cache"):
-        repository.create("first", Capture((mail,), ()))
+    for name in ("first", "before"):
+        with pytest.raises(RepositoryFull, match="or for borg's cache"):
+            repository.create(name, Capture((mail,), ()))
 
     (small_disk / "ballast").unlink()
     repository.create("first", Capture((mail,), ()))
-    assert repository.names() == ["first"]
+    assert sorted(repository.names()) == ["before", "first"]
+
+
+def test_data_directory_without_space_is_told(settings, small_disk):
+    fill(small_disk, but_bytes=0)
+
+    with pytest.raises(RepositoryFull, match="cannot be written: No space left"):
+        BorgRepository(replace(settings, base_dir=small_disk / "base")).names()
