@@ -126,6 +126,17 @@ def test_message_that_vanishes_and_returns_is_told_as_both(catalog: SqlCatalog) 
     assert catalog.unknown([mail("a")]) == []
 
 
+def test_keywords_come_back_in_every_combination(catalog: SqlCatalog) -> None:
+    sets = [{"$label1"}, {"$label1", "\\Seen"}, {"a b", "\\Odd"}, {"\\Draft", "\\Flagged"}, set()]
+    then = [mail(str(number), flags=frozenset(flags)) for number, flags in enumerate(sets[:3])]
+    now = [mail(str(number), flags=frozenset(flags)) for number, flags in enumerate(sets)]
+    record(catalog, 0, *then)
+    record(catalog, 1, *now)
+
+    assert lying(catalog, 0) == then
+    assert lying(catalog, 1) == now
+
+
 def test_internaldate_comes_back_to_the_microsecond(catalog: SqlCatalog) -> None:
     moments = [
         datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC),
