@@ -142,7 +142,7 @@ def test_backup_succeeds_after_worker_and_borg_were_killed(backup, repository, m
     ]
 
 
-@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, TimeoutError])
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, TimeoutError])
 def test_cancelled_backup_leaves_no_borg_and_no_lock(interrupt, slow, large, mail):
     cancelled = []
 

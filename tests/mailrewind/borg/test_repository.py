@@ -49,7 +49,7 @@ def test_passphrase_that_is_not_configured_is_told(repository, settings):
         other.names()
 
 
-@pytest.mark.parametrize("passphrase", ["ünïcödé \U0001f511", " blanks ", "x" * 1000, "a'b\"$(c)"])
+@pytest.mark.parametrize("passphrase", [" ünïcödé \U0001f511 ", "a'b\"$(c)" * 100])
 def test_any_passphrase_opens_what_it_closed(settings, passphrase):
     repository = BorgRepository(replace(settings, passphrase=lambda: passphrase))
     repository.prepare()
