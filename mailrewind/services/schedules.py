@@ -16,7 +16,8 @@ from mailrewind.errors import ConfigurationInvalid
 # What a run needs to be noticed and begun; a run that works is told from a dead one by its process.
 GRACE = timedelta(minutes=2)
 
-# Wall clocks go back by less than this: a walk that begins earlier meets each run of such a night.
+# Wall clocks go back by less than this: a walk backwards that begins later meets each run of such
+# a night, also those whose wall time is still to come for the second time.
 _LONGEST_FOLD = timedelta(hours=3)
 
 
@@ -72,7 +73,7 @@ def is_overdue(
 
 
 def _runs_after(cron: str, zone: tzinfo, moment: datetime) -> Iterator[datetime]:
-    runs = _walk(cron, (moment - _LONGEST_FOLD).astimezone(zone), backwards=False)
+    runs = _walk(cron, moment.astimezone(zone), backwards=False)
     return (run for run in runs if run > moment)
 
 
