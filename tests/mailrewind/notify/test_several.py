@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from mailrewind import errors
-from mailrewind.notify import Several
+from mailrewind.notify import Log, Several
 
 
 @dataclass
@@ -50,3 +50,10 @@ def test_nobody_configured_is_an_error_with_advice() -> None:
     with pytest.raises(errors.NotificationFailed) as caught:
         Several([]).tell("subject", "text")
     assert caught.value.advice.startswith("Write `notify` into the configuration")
+
+
+def test_log_takes_what_nobody_else_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    Log().tell("office is overdue", "text")
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("ERROR", "office is overdue (nobody is configured to be told)")
+    ]
