@@ -16,7 +16,8 @@ from mailrewind.errors import StackError
 
 from . import settings
 
-_TIMEOUT_SECONDS = 30.0
+# Longer than the minute that the server itself waits for SQLite's lock on a machine under load.
+_TIMEOUT_SECONDS = 75.0
 # SQLite is locked for a moment while the server starts or marks many runs late: it says 503.
 _BUSY = frozenset({429, 503})
 _BUSY_TRIES = 8

@@ -21,7 +21,7 @@ from .api import Api, ApiRefused, ApiUnreachable
 from .children import rotate
 from .entrypoints import RunRefused, permitted
 
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 180.0
 
 
 def main() -> int:

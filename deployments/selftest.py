@@ -38,6 +38,8 @@ def plant(api: Api) -> SelfTest:
     Raises:
         StackError: The API does not answer or refuses.
     """
+    for left in api.post("/deployments/filter", {"deployments": {"name": {"any_": [_NAME]}}}):
+        _remove(api, left["flow_id"], left["id"])  # of a start that was broken off
     flow = api.post("/flows/", {"name": f"{_NAME}-{uuid.uuid4().hex[:12]}"})
     deployment = api.post(
         "/deployments/",
@@ -74,7 +76,7 @@ def harvest(
             pause(0.5)
         return time.monotonic() - test.began
     finally:
-        _remove(api, test)
+        _remove(api, test.flow_id, test.deployment_id)
 
 
 def _has_run(api: Api, test: SelfTest) -> bool:
@@ -92,7 +94,7 @@ def _has_run(api: Api, test: SelfTest) -> bool:
     )
 
 
-def _remove(api: Api, test: SelfTest) -> None:
-    # A deployment takes its scheduled runs along, a flow its deployments.
-    api.delete(f"/deployments/{test.deployment_id}")
-    api.delete(f"/flows/{test.flow_id}")
+def _remove(api: Api, flow_id: str, deployment_id: str) -> None:
+    # A deployment takes its scheduled runs along.
+    api.delete(f"/deployments/{deployment_id}")
+    api.delete(f"/flows/{flow_id}")

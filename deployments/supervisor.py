@@ -79,9 +79,7 @@ class Supervisor:
                 raise
 
     def _bring_up(self) -> None:
-        left = record.read(self._place)
-        self._write("starting")
-        if left:
+        if left := record.read(self._place):
             self._take_over(left)
         self._write("starting")
         if not children.is_running(self._server.process):
@@ -190,10 +188,10 @@ class Supervisor:
         rotated = time.monotonic()
         while True:
             self._signals.pause(TICK_SECONDS)
-            if self._signals.restarts != restarts:
-                restarts = self._signals.restarts
-                self._retire_worker()
             try:
+                if self._signals.restarts != restarts:
+                    restarts = self._signals.restarts
+                    self._retire_worker()
                 self._tend()
                 if time.monotonic() - rotated > _ROTATE_SECONDS:
                     rotated = time.monotonic()
