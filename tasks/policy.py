@@ -87,7 +87,7 @@ def _with_advice(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except MailrewindError as error:
             if error.advice and not str(error).endswith(error.advice):
-                error.args = (f"{error} {error.advice}",)
+                error.args = (f"{str(error).rstrip('.')}. {error.advice}",)
             raise
 
     return advised
