@@ -1,5 +1,6 @@
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -76,6 +77,32 @@ def test_lease_is_released_however_the_block_ends(
     assert state.leases() == []
     with state.lease("office", ADA, "two"):
         pass
+
+
+def test_other_processes_see_that_a_lease_was_released(tmp_path: Path) -> None:
+    place = tmp_path / "state.db"
+    neighbour = open_state(
+        place, process=replace(this_process(), pid=1), is_alive=lambda process: True
+    )
+    state = open_state(place)
+    with state.lease("office", ADA, "one"):
+        assert [held.holder for held in neighbour.leases()] == ["one"]
+    assert neighbour.leases() == []
+
+
+def test_lease_that_could_not_be_released_does_not_stand_in_its_own_process_way(
+    tmp_path: Path,
+) -> None:
+    state = open_state(tmp_path / "state.db", busy_timeout=timedelta(milliseconds=50))
+    other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    with state.lease("office", ADA, "one"):
+        other.execute("BEGIN IMMEDIATE")
+    other.execute("ROLLBACK")
+    other.close()
+
+    assert state.leases() == []
+    with state.lease("office", ADA, "two"):
+        assert [held.holder for held in state.leases()] == ["two"]
 
 
 def test_who_waits_gets_the_lease_when_it_becomes_free(state: SqlState) -> None:
