@@ -28,27 +28,27 @@ class Operator:
 
     def back_up(self) -> BackupReport:
         """Run the backup; return its report."""
-        run = self._run(f"backup/{SYSTEM}", {"system": SYSTEM})
+        run = self.run(f"backup/{SYSTEM}", {"system": SYSTEM})
         while run.state == "CANCELLED":  # its schedule came first: two at once are one too many
             time.sleep(POLL_SECONDS)
-            run = self._run(f"backup/{SYSTEM}", {"system": SYSTEM})
+            run = self.run(f"backup/{SYSTEM}", {"system": SYSTEM})
         _demand_completed(run)
         return self._state.backup_reports(SYSTEM, limit=1)[0]
 
     def plan(self, mailbox: str, point: str) -> RestorePlan:
         """Fill in the restore form and leave its action at "plan"."""
-        run = self._run("restore/mailbox", _form(mailbox, point))
+        run = self.run("restore/mailbox", _form(mailbox, point))
         _demand_completed(run)
         return self._state.plan(self._left_by(run, "plan-"))
 
     def restore(self, mailbox: str, point: str, *, plan_id: str = "") -> RestoreReport:
         """Fill in the form for the restore; with a plan's id, as the plan's link does."""
         form = _form(mailbox, point) | {"action": "restore", "plan_id": plan_id}
-        run = self._run("restore/mailbox", form)
+        run = self.run("restore/mailbox", form)
         _demand_completed(run)
         return self._state.restore_report(self._left_by(run, "restore-"))
 
-    def _run(self, deployment: str, request: dict[str, str]) -> runs.Run:
+    def run(self, deployment: str, request: dict[str, str]) -> runs.Run:
         """Start a deployment and return its run once that has ended."""
         found = self._api.get(f"/deployments/name/{deployment}")
         created = self._api.post(

@@ -26,8 +26,10 @@ class Stage:
         configuration: The demo's mailrewind.yaml.
     """
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, *, program: Path | None = None) -> None:
+        """Name the folder, and the `mailrewind` to start: this environment's, if none is named."""
         self.place = place
+        self._program = program or Path(sys.executable).with_name("mailrewind")
         self.mail = place / "mail"
         self.configuration = place / "mailrewind.yaml"
 
@@ -76,7 +78,8 @@ class Stage:
 
     def _ask(self, verb: str) -> None:
         done = subprocess.run(
-            self._command(verb),
+            [str(self._program), "--config", str(self.configuration), verb],
+            cwd=self.place,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -85,10 +88,6 @@ class Stage:
         )
         if done.returncode:
             raise StackError(f"`mailrewind {verb}` ended with {done.returncode}:\n{done.stdout}")
-
-    def _command(self, verb: str) -> list[str]:
-        mailrewind = Path(sys.executable).with_name("mailrewind")
-        return [str(mailrewind), "--config", str(self.configuration), verb]
 
     def _written_configuration(self, passphrase: Path) -> str:
         written = {
