@@ -207,6 +207,8 @@ def _configure_sqlite(engine: Engine, busy_timeout: timedelta, *, is_derived: bo
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if is_derived else 'FULL'}")
         connection.execute("PRAGMA foreign_keys = ON")
+        # 16 MB: a first recording touches the pages of its indexes in random order.
+        connection.execute("PRAGMA cache_size = -16384")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
