@@ -284,7 +284,7 @@ class Archives(Protocol):
         ...
 
     def read(self, archive: str, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield (path, content) of regular files, in the archive's order.
+        """Yield (path, content) of regular files, in the archive's order, hard links last.
 
         A path that the archive does not hold is left out: the caller compares.
         """

@@ -38,7 +38,7 @@ def systems(invocation: Invocation) -> None:
 @click.pass_obj
 def points(invocation: Invocation, system: str) -> None:
     """List the restore points of SYSTEM, until when each is kept, and why."""
-    decisions = invocation.services.browse.points(system)
+    decisions = invocation.services.retain.decide(system)
     if invocation.as_json:
         invocation.print_json([shapes.decision(decision) for decision in decisions])
         return

@@ -7,7 +7,6 @@ from mailrewind.model.mail import Headers
 from mailrewind.model.moments import parse_moment
 from mailrewind.model.points import RestorePoint
 from mailrewind.model.restores import Then
-from mailrewind.model.retention import KeepDecision, decide
 from mailrewind.ports import State
 from mailrewind.services.connected import Connect
 
@@ -35,17 +34,6 @@ class Browse:
         """
         name = self._connect(system).name
         return parse_moment(at, points=self._state.points(name), now=self._clock(), zone=self._zone)
-
-    def points(self, system: str) -> Sequence[KeepDecision]:
-        """Return the restore points of a system, newest first, and why each is kept.
-
-        Raises:
-            UnknownSystem: No such system is configured.
-        """
-        connected = self._connect(system)
-        return decide(
-            self._state.points(system), connected.policy, now=self._clock(), zone=self._zone
-        )
 
     def mailboxes(self, system: str, at: str = "latest") -> Sequence[tuple[str, int, int]]:
         """Return (address, messages, bytes) of every mailbox at a moment.

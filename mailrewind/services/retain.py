@@ -7,9 +7,10 @@ from datetime import datetime, tzinfo
 from mailrewind.errors import LeaseHeld
 from mailrewind.model.points import PointStatus
 from mailrewind.model.reports import RetainReport
-from mailrewind.model.retention import KeepDecision, decide
+from mailrewind.model.retention import KeepDecision, decide, reasons_to_keep
 from mailrewind.ports import AuditLine, Progress, Report, State
 from mailrewind.services.connected import Connect, ConnectedSystem
+from mailrewind.services.schedules import interval
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +27,23 @@ class Retain:
         self._clock = clock
 
     def decide(self, system: str) -> Sequence[KeepDecision]:
-        """Return the fate of every restore point, newest first; nothing is changed.
+        """Return every restore point, newest first, until when it is kept and why.
+
+        Nothing is changed. The schedule is taken to go on as it is.
 
         Raises:
             UnknownSystem: No such system is configured.
             RetentionRefused: The policy would keep nothing.
         """
         connected = self._connect(system)
-        points = self._state.points(connected.name)
-        return decide(points, connected.policy, now=self._clock(), zone=self._zone)
+        now = self._clock()
+        return decide(
+            self._state.points(connected.name),
+            connected.policy,
+            now=now,
+            zone=self._zone,
+            every=interval(connected.cron, self._zone, now),
+        )
 
     def carry_out(
         self, system: str, *, initiator: str, report: Report | None = None
@@ -52,8 +61,13 @@ class Retain:
         """
         connected = self._connect(system)
         self._refuse_during_restores(system)
-        decisions = self.decide(system)
-        going = [decision.point for decision in decisions if not decision.keep]
+        judged = reasons_to_keep(
+            self._state.points(connected.name),
+            connected.policy,
+            now=self._clock(),
+            zone=self._zone,
+        )
+        going = [point for point, reasons in judged if not reasons]
         if going:
             _tell(report, "deleting archives", 0, len(going))
             connected.archives.delete([name for point in going for name in point.archives])
@@ -62,12 +76,12 @@ class Retain:
             self._forget(connected)
             _tell(report, "giving space back", len(going), len(going))
         connected.archives.compact()
-        self._audit(system, initiator, removed=len(going), kept=len(decisions) - len(going))
+        self._audit(system, initiator, removed=len(going), kept=len(judged) - len(going))
         return RetainReport(
             system=system,
             at=self._clock(),
             removed=tuple(point.name for point in going),
-            kept=len(decisions) - len(going),
+            kept=len(judged) - len(going),
         )
 
     def _refuse_during_restores(self, system: str) -> None:

@@ -16,6 +16,7 @@ from mailrewind.services.schedules import is_overdue, next_run
 logger = logging.getLogger(__name__)
 
 _ALARM_AFTER_INTERVALS = 2
+_NEW = "new:"  # since when a system without any point is known; not an alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ class Watch:
             overview = self._overview_of(system)
             if failed := overview.last_failure:
                 yield f"failed:{system}", f"the backup of {system} failed ({failed.name})"
-            if self._is_overdue(overview, intervals=_ALARM_AFTER_INTERVALS):
+            if self._is_alarming(overview):
                 yield f"overdue:{system}", _overdue_text(overview, self._zone)
 
     def _overview_of(self, system: str) -> SystemOverview:
@@ -195,13 +196,23 @@ class Watch:
             return None
         return failed[-1]
 
-    def _is_overdue(self, overview: SystemOverview, *, intervals: int) -> bool:
-        taken_at = overview.newest.taken_at if overview.newest else None
+    def _is_alarming(self, overview: SystemOverview) -> bool:
+        since = overview.newest.taken_at if overview.newest else self._known_since(overview.name)
         cron = self._connect(overview.name).cron
-        return is_overdue(taken_at, cron, self._zone, self._clock(), factor=intervals)
+        return is_overdue(since, cron, self._zone, self._clock(), factor=_ALARM_AFTER_INTERVALS)
+
+    def _known_since(self, system: str) -> datetime:
+        """Return when a system without any point was first looked at."""
+        key = f"{_NEW}{system}"
+        self._state.raise_alarm(key, f"{system} is new", self._clock())
+        return self._state.alarms()[key][1]
 
     def _alarms(self) -> tuple[Alarm, ...]:
-        return tuple(Alarm(key, text, since) for key, (text, since) in self._state.alarms().items())
+        return tuple(
+            Alarm(key, text, since)
+            for key, (text, since) in self._state.alarms().items()
+            if not key.startswith(_NEW)
+        )
 
 
 def _overdue_text(overview: SystemOverview, zone: tzinfo) -> str:

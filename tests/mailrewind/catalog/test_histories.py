@@ -39,7 +39,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=steps)
 def test_catalogue_tells_every_kept_point_as_it_was(
     empty: Path, steps: list[Point | frozenset[int]]

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mailrewind.errors import ConfigurationInvalid
@@ -77,7 +77,6 @@ ZONES = ["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Antarctica
 CRONS = [HOURLY, NIGHTLY, "*/5 * * * *", "0 */4 * * *", "15 1-3 * * *", "0 0 1 * *", "5 2 * * 0"]
 
 
-@settings(deadline=None)
 @given(
     moment=st.integers(0, 10 * 366 * 86400).map(lambda s: SINCE_2020 + timedelta(seconds=s)),
     zone=st.sampled_from(ZONES).map(ZoneInfo),

@@ -59,6 +59,16 @@ def test_system_without_any_point_is_overdue(watch):
     assert watch.overdue() == ["office"]
 
 
+def test_new_system_has_two_intervals_for_its_first_point(office, watch, inbox):
+    watch.check()
+    office.clock.pass_(hours=1)
+    watch.check()
+    assert inbox.subjects == []
+    office.clock.pass_(hours=1)
+    watch.check()
+    assert inbox.subjects == ["mailrewind: office has no restore point yet"]
+
+
 def test_missed_run_is_caught_up_before_it_is_an_alarm(office, watch, inbox):
     office.add()
     back_up_on_time(office)
@@ -94,6 +104,8 @@ def test_failed_run_is_told_until_one_succeeds(office, watch, inbox):
 
 
 def test_alarm_that_reached_nobody_is_tried_again(office, watch, inbox):
+    watch.check()
+    office.clock.pass_(hours=3)
     inbox.works = False
     with pytest.raises(NotificationFailed):
         watch.check()

@@ -105,25 +105,25 @@ backup_reports = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(plan=plans)
 def test_plan_comes_back_as_it_was_kept(plan: RestorePlan) -> None:
     assert read_plan(write_plan(plan)) == plan
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(report=restore_reports)
 def test_restore_report_comes_back_as_it_was_kept(report: RestoreReport) -> None:
     assert read_restore_report(write_restore_report(report)) == report
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(report=backup_reports)
 def test_backup_report_comes_back_as_it_was_kept(report: BackupReport) -> None:
     assert read_backup_report(write_backup_report(report)) == report
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(report=restore_reports)
 def test_document_is_ascii_so_that_every_database_takes_it(report: RestoreReport) -> None:
     assert write_restore_report(report).isascii()
