@@ -26,9 +26,16 @@ class Stage:
         configuration: The demo's mailrewind.yaml.
     """
 
-    def __init__(self, place: Path, *, program: Path | None = None) -> None:
-        """Name the folder, and the `mailrewind` to start: this environment's, if none is named."""
+    def __init__(self, place: Path, *, port: int = USUAL_PORT, program: Path | None = None) -> None:
+        """Say where it stands and what it is made of.
+
+        Args:
+            place: The folder.
+            port: Prefect's port; another one is taken where it is not free, or 0.
+            program: The `mailrewind` to start; this environment's by default.
+        """
         self.place = place
+        self._port = port
         self._program = program or Path(sys.executable).with_name("mailrewind")
         self.mail = place / "mail"
         self.configuration = place / "mailrewind.yaml"
@@ -106,14 +113,14 @@ class Stage:
                     "dovecot": "no",
                 }
             },
-            "prefect": {"port": _free_port()},
+            "prefect": {"port": _free_port(self._port)},
         }
         return json.dumps(written, indent=2, ensure_ascii=False) + "\n"  # JSON is YAML
 
 
-def _free_port() -> int:
-    """Return Prefect's usual port, or any other one where that is taken."""
-    for port in (USUAL_PORT, 0):
+def _free_port(wanted: int) -> int:
+    """Return the wanted port, or any other one where that is taken."""
+    for port in (wanted, 0):
         with socket.socket() as probe:
             # The server's closed connections linger for a minute and keep nobody out.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -46,7 +46,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stage(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The demo's stage, played with the wheel alone, far from the checkout."""
     place = tmp_path_factory.mktemp("elsewhere") / "demo"
-    stage = Stage(place, program=installed / "bin" / "mailrewind")
+    stage = Stage(place, port=0, program=installed / "bin" / "mailrewind")
     stage.clear()
     sample_mail.make(stage.mail, now=datetime.now(UTC))
     try:

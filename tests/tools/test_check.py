@@ -139,12 +139,22 @@ def test_make_check_names_every_check_that_failed(tree: Path) -> None:
     )
 
 
-def test_a_skipped_test_fails_the_suite(tmp_path: Path) -> None:
-    test = tmp_path / "test_planted.py"
-    test.write_text("import pytest\ndef test_one(): pytest.skip('no server')\n")
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("def test_one(): pytest.skip('no server')", id="test"),
+        pytest.param("pytest.skip('no server', allow_module_level=True)", id="module"),
+        pytest.param("@pytest.mark.xfail\ndef test_one(): assert False", id="expected to fail"),
+    ],
+)
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_a_skipped_test_fails_the_suite(tmp_path: Path, text: str, processes: str) -> None:
+    (tmp_path / "test_planted.py").write_text(f"import pytest\n{text}\n")
+    (tmp_path / "test_good.py").write_text("def test_good(): pass\n")
     python = str(ROOT / ".venv" / "bin" / "python")
+    plugin = ["-p", "tools.no_skips", "--noconftest", "-n", processes]
 
-    done = _run([python, "-m", "pytest", "-p", "tools.no_skips", "--noconftest", str(test)], ROOT)
+    done = _run([python, "-m", "pytest", *plugin, str(tmp_path)], ROOT)
 
-    assert done.returncode == 1
+    assert done.returncode == 1, done.stdout
     assert "SKIPPED, and that is a failure here:" in done.stdout
