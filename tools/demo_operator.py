@@ -4,7 +4,6 @@ import time
 
 from deployments import runs
 from deployments.api import Api
-from mailrewind.errors import MailrewindError
 from mailrewind.model.reports import BackupReport
 from mailrewind.model.restores import RestorePlan, RestoreReport
 from mailrewind.wiring import wire
@@ -15,7 +14,7 @@ POLL_SECONDS = 0.5
 ENDED = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 
-class DemoFailed(MailrewindError):
+class DemoFailed(Exception):
     """The demo did not show what it should."""
 
 

@@ -75,10 +75,10 @@ class Screen:
             lines.append("It is stopped. [bold]make demo KEEP=1[/] leaves it running.")
         self._console.print(Panel("\n".join(lines), title=f"mailrewind demo, {took:.0f} s"))
 
-    def failure(self, error: MailrewindError) -> None:
+    def failure(self, error: Exception) -> None:
         """Say what went wrong and what to do."""
         self._console.print(f"[bold red]✗ {escape(str(error))}[/]")
-        if error.advice:
+        if isinstance(error, MailrewindError) and error.advice:
             self._console.print(escape(error.advice))
 
 
