@@ -18,11 +18,8 @@ from . import settings
 
 # Longer than the minute that the server itself waits for SQLite's lock on a machine under load.
 _TIMEOUT_SECONDS = 75.0
-# SQLite is locked for a moment while the server starts or marks many runs late: it says 503.
-_BUSY = frozenset({429, 503})
-_BUSY_TRIES = 8
-
-# SQLite's lock was held by another writer: nothing was written, and Prefect's client waits too.
+# SQLite's lock is held by another writer, as while the server starts or marks many runs late:
+# nothing was written, and Prefect's own client waits too.
 _BUSY = frozenset({429, 503})
 _BUSY_DELAYS_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0)
 
