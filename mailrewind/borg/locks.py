@@ -59,6 +59,8 @@ def _ran_before(pid: int, moment: float) -> bool:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return False
+    if fields[0] in (b"Z", b"X"):  # waits for its parent to take note, and holds nothing
+        return False
     uptime_seconds = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
     started = time.time() - uptime_seconds + int(fields[19]) / os.sysconf("SC_CLK_TCK")
     return started <= moment + _SLACK_SECONDS

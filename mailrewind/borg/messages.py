@@ -118,6 +118,10 @@ class Message:
         return bool(_FULL.search(self.text))
 
 
+# What borg says when it sees by itself that the lock's holder is dead.
+STALE_LOCK_REMOVED = Message("WARNING", "Killed stale lock", "")
+
+
 class Hearing:
     """Listens to one borg process, line by line.
 

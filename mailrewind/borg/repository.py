@@ -8,7 +8,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,13 @@ from typing import Any
 from mailrewind.borg import commands
 from mailrewind.borg.known import forget, known_id, remember
 from mailrewind.borg.locks import Holder, holder_of
-from mailrewind.borg.messages import Message, finding_of, full_disk, source_error
+from mailrewind.borg.messages import (
+    STALE_LOCK_REMOVED,
+    Message,
+    finding_of,
+    full_disk,
+    source_error,
+)
 from mailrewind.borg.process import Ended, run_borg
 from mailrewind.borg.reader import STUMBLES, read_contents, read_listing
 from mailrewind.borg.settings import RepositorySettings
@@ -340,18 +346,24 @@ class BorgRepository:
         try:
             return run()
         except RepositoryLocked as error:
-            holder = self._holder()
+            holder = self._holder(str(error))
             if holder is None or holder.is_alive or not holder.is_here:
                 raise RepositoryLocked(
                     f"{error}" + (f"; it is held by {holder}" if holder else "")
                 ) from error
         logger.warning("removing the lock of a dead process from %s", self.settings.location)
         run_borg(self.settings, commands.break_lock(self.settings.location))
-        return run()
+        ended = run()
+        return replace(ended, messages=(STALE_LOCK_REMOVED, *ended.messages))
 
-    def _holder(self) -> Holder | None:
+    def _holder(self, complaint: str = "") -> Holder | None:
+        """Return who holds the lock that borg complains of: the repository's, or its cache's."""
+        base_dir = self.settings.base_dir
+        for cache in base_dir.glob(".cache/borg/*/lock.exclusive"):
+            if str(cache) in complaint:
+                return holder_of(cache.parent, base_dir)
         path = self.settings.local_path
-        return holder_of(path, self.settings.base_dir) if path else None
+        return holder_of(path, base_dir) if path else None
 
     def _init(self) -> str:
         location = self.settings.location

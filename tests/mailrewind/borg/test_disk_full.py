@@ -83,7 +83,9 @@ def test_deleting_and_compacting_makes_room_on_a_full_disk(settings, small_disk,
 def test_room_that_a_killed_backup_left_occupied_is_given_back(
     settings, small_disk, mail, overflowing
 ):
-    repository = BorgRepository(replace(settings, location=str(small_disk / "repository")))
+    # Slow enough that borg tells how far it has come before the disk is full.
+    location = str(small_disk / "repository")
+    repository = BorgRepository(replace(settings, location=location, compression="zlib,9"))
     repository.prepare()
 
     def kill_when_full(_: Progress) -> None:

@@ -182,6 +182,32 @@ def test_lock_of_a_process_id_that_was_given_away_since_is_removed(repository, s
     assert repository.names() == ["first"]
 
 
+def test_lock_of_the_cache_is_removed_as_well(repository, settings, mail):
+    repository.create("before", Capture((mail,), ()))
+    (cache,) = (path.parent for path in settings.base_dir.glob(".cache/borg/*/config"))
+    lock = cache / "lock.exclusive"
+    lock.mkdir()
+    entry = lock / f"{host_id(settings.base_dir)}.{os.getpid()}-0"
+    entry.touch()
+    os.utime(entry, (0, 0))
+
+    repository.create("first", Capture((mail,), ()))
+
+    assert not lock.exists()
+
+
+def test_lock_of_a_zombie_is_removed(repository, settings, mail):
+    dead = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    lock_of(repository).mkdir()
+    (lock_of(repository) / f"{host_id(settings.base_dir)}.{dead.pid}-0").touch()
+
+    _, findings = repository.create("first", Capture((mail,), ()))
+
+    dead.wait()
+    assert [finding.text for finding in findings] == ["the lock of a dead process was removed"]
+
+
 def test_lock_of_a_process_that_lives_is_respected(repository, settings, mail):
     lock_of(repository).mkdir()
     (lock_of(repository) / f"{host_id(settings.base_dir)}.{os.getpid()}-0").touch()

@@ -147,7 +147,7 @@ def test_timeout_ends_the_whole_family(family):
     with pytest.raises(TimeoutError, match="sh did not end within 1 s"):
         run(["sh", "-c", FAMILY], cwd=family, timeout_seconds=1)
 
-    assert both_states(family) == ("", "")
+    assert wait_until_gone(family, 2) == ("", "")
 
 
 def test_exception_from_a_line_ends_the_whole_family_first(family):
@@ -160,7 +160,7 @@ def test_exception_from_a_line_ends_the_whole_family_first(family):
     with pytest.raises(Enough, match="started"):
         run(["sh", "-c", FAMILY], cwd=family, on_stderr_line=refuse)
 
-    assert both_states(family) == ("", "")
+    assert wait_until_gone(family, 2) == ("", "")
 
 
 def test_interrupt_from_the_keyboard_ends_the_whole_family_first(family):
@@ -173,7 +173,7 @@ def test_interrupt_from_the_keyboard_ends_the_whole_family_first(family):
         run(["sh", "-c", FAMILY], cwd=family)
     timer.join()
 
-    assert both_states(family) == ("", "")
+    assert wait_until_gone(family, 2) == ("", "")
 
 
 def test_family_that_ignores_sigterm_is_killed_after_the_grace(family, monkeypatch):
@@ -182,14 +182,14 @@ def test_family_that_ignores_sigterm_is_killed_after_the_grace(family, monkeypat
     with pytest.raises(TimeoutError):
         run(["sh", "-c", DEAF], cwd=family, timeout_seconds=0.5)
 
-    assert both_states(family) == ("", "")
+    assert wait_until_gone(family, 2) == ("", "")
 
 
 def test_nothing_outlives_a_program_that_ends_by_itself(family):
     completed = run(["sh", "-c", "sleep 1000 & echo $! > child; echo done"], cwd=family)
 
     assert completed == Completed(0, b"done\n", "")
-    assert both_states(family) == ("", "")
+    assert wait_until_gone(family, 2) == ("", "")
 
 
 def test_pipe_held_by_a_daemon_does_not_hold_us_up(family):
