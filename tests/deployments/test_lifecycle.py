@@ -133,6 +133,7 @@ def test_a_killed_server_is_back_within_seconds(lively: RunningStack) -> None:
 def test_up_takes_over_what_a_killed_supervisor_left(lively: RunningStack) -> None:
     before = _record(lively)
     os.kill(before.supervisor.pid, signal.SIGKILL)
+    assert children.wait(before.supervisor, 10)
     said: list[str] = []
     up(lively.config, say=said.append)
     after = _record(lively)

@@ -37,13 +37,16 @@ def test_failed_backup_is_on_the_screen(call: Call, office: Office) -> None:
     assert "FAILED " in call("status").stdout
 
 
-def test_watch_tells_what_is_wrong_and_keeps_saying_it(call: Call) -> None:
+def test_watch_tells_what_is_wrong_and_keeps_saying_it(call: Call, office: Office) -> None:
+    point = RestorePoint(point_name("office", NOON), "office", NOON, PointStatus.MAKING, (), "main")
+    office.services.state.begin_point(point, this_process())
+    office.services.state.end_point(point.name, PointStatus.FAILED, NOON)
     first, second = call("watch").stdout, call("watch").stdout
     assert first.startswith("ALARM since ")
-    assert "office has no restore point yet" in first
+    assert "the backup of office failed" in first
     assert second == first
     (alarm,) = json.loads(call("watch", "--json").stdout)
-    assert alarm["key"] == "overdue:office"
+    assert alarm["key"] == "failed:office"
 
 
 def test_trial_that_reaches_nobody_says_how_to_change_that(call: Call) -> None:
@@ -53,3 +56,17 @@ def test_trial_that_reaches_nobody_says_how_to_change_that(call: Call) -> None:
         "Error: Nobody is configured to be told.",
         "Write `notify` into the configuration: `mail`, `apprise` or both.",
     ]
+
+
+def test_status_says_whether_prefect_runs(call: Call, office: Office, healthy_port: int) -> None:
+    address = f"http://127.0.0.1:{healthy_port}"
+    text = office.configuration.read_text()
+    office.configuration.write_text(f"{text}prefect: {{port: {healthy_port}}}\n")
+    assert f"Prefect runs: {address}\n" in call("status").stdout
+    overview = json.loads(call("status", "--json").stdout)
+    assert overview["prefect"] == {"address": address, "answers": True}
+
+    office.configuration.write_text(f"{text}prefect: {{port: 1}}\n")
+    assert "Prefect does not answer at http://127.0.0.1:1: " in call("status").stdout
+    overview = json.loads(call("status", "--json").stdout)
+    assert overview["prefect"] == {"address": "http://127.0.0.1:1", "answers": False}
