@@ -19,6 +19,7 @@ _LATE_AFTER = timedelta(seconds=30)
 _SOON = timedelta(minutes=1)
 _NOT_AGAIN_FOR = timedelta(minutes=15)
 _WAITING = frozenset({"Scheduled", "Late"})
+_ENDED = ("FAILED", "CRASHED", "COMPLETED")
 
 
 def _now() -> datetime:
@@ -67,15 +68,18 @@ def catch_up(
 
 def _start(api: Api, system: str, now: datetime) -> bool:
     deployment = _deployment(api, system)
-    if deployment is None or _is_in_hand(api, deployment, now):
+    if deployment is None or _is_waited_for(api, deployment, now):
+        return False
+    ended = runs.of_deployment(api, deployment, _ENDED)
+    if any(now - run.since < _NOT_AGAIN_FOR for run in ended[:3]):
         return False
     logger.info("%s has no recent restore point: a backup starts now", system)
-    bucket = int(now.timestamp() // _NOT_AGAIN_FOR.total_seconds())
+    last = ended[0].id if ended else "none"
     api.post(
         f"/deployments/{deployment}/create_flow_run",
         {
             # Two supervisors, or one that was restarted, ask for the same run.
-            "idempotency_key": f"catch-up-{system}-{bucket}",
+            "idempotency_key": f"catch-up-{system}-after-{last}",
             "tags": ["catch-up"],
             "state": {
                 "type": "SCHEDULED",
@@ -98,10 +102,8 @@ def _deployment(api: Api, system: str) -> str | None:
     return None if deployment["paused"] else str(deployment["id"])
 
 
-def _is_in_hand(api: Api, deployment: str, now: datetime) -> bool:
-    if runs.of_deployment(api, deployment, runs.ACTIVE):
-        return True
-    if runs.of_deployment(api, deployment, ["SCHEDULED"], before=now + _SOON):
-        return True
-    ended = runs.of_deployment(api, deployment, ["FAILED", "CRASHED", "COMPLETED"])
-    return any(now - run.since < _NOT_AGAIN_FOR for run in ended[:3])
+def _is_waited_for(api: Api, deployment: str, now: datetime) -> bool:
+    return bool(
+        runs.of_deployment(api, deployment, runs.ACTIVE)
+        or runs.of_deployment(api, deployment, ["SCHEDULED"], before=now + _SOON)
+    )
