@@ -4,14 +4,15 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailrewind.config import Config, load
-from mailrewind.errors import MailrewindError
+from mailrewind.errors import ConfigurationError, MailrewindError
 
 from . import catch_up
+from .alarms import tell_failures
 from .api import Api
-from .telling import tell_failures
 
 if TYPE_CHECKING:
     from mailrewind.wiring import Services
@@ -37,22 +38,53 @@ def watch_for_ever(config: Config) -> None:
         time.sleep(_EVERY_SECONDS)
 
 
+class Wired:
+    """The services, wired again when the configuration has changed.
+
+    A configuration that cannot be used must not silence the alarms, least of all those of the runs
+    that fail of it: what was in force before stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_at: float | None = None
+        self._services: Services | None = None
+
+    def services(self) -> "Services":
+        """Return them.
+
+        Raises:
+            MailrewindError: They cannot be wired, and never were.
+        """
+        changed = self._path.stat().st_mtime if self._path.is_file() else None
+        if self._services is None or changed != self._read_at:
+            from mailrewind.wiring import wire  # a second of imports that `up` need not wait for
+
+            try:
+                self._services = wire(load(self._path))
+            except ConfigurationError as error:
+                if self._services is None:
+                    raise
+                logger.warning("the configuration of before stays in force: %s", error)
+            self._read_at = changed
+        return self._services
+
+
 class _Watching:
-    """The services, wired again when the configuration has changed."""
+    """The chores, over what they need."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._began = time.monotonic()
-        self._read_at: float | None = None
-        self._services: Services | None = None
+        self._wired = Wired(config.path)
 
     def catch_up(self) -> None:
-        services, api = self._wired(), Api.of(self._config)
+        services, api = self._wired.services(), Api.of(self._config)
         catch_up.collapse(api, self._config.prefect.pool, now=now_utc())
         catch_up.catch_up(api, services.watch.overdue())
 
     def tell_runs(self) -> None:
-        services = self._wired()
+        services = self._wired.services()
         tell_failures(
             Api.of(self._config),
             self._config.prefect.pool,
@@ -64,16 +96,7 @@ class _Watching:
     def check(self) -> None:
         if time.monotonic() - self._began < _QUIET_SECONDS:
             return
-        self._wired().watch.check()
-
-    def _wired(self) -> "Services":
-        changed = self._config.path.stat().st_mtime
-        if self._services is None or changed != self._read_at:
-            from mailrewind.wiring import wire  # a second of imports that `up` need not wait for
-
-            self._services = wire(load(self._config.path))
-            self._read_at = changed
-        return self._services
+        self._wired.services().watch.check()
 
 
 def _carry_out(chore: Callable[[], None]) -> None:

@@ -17,6 +17,7 @@ from mailrewind.config import Config
 from mailrewind.errors import StackError
 
 from .minutes import spread
+from .runs import SYSTEM_TAG
 
 Json = dict[str, Any]
 
@@ -175,7 +176,7 @@ def _rendered(entry: _Entry, config: Config) -> Iterator[Deployment]:
         single = entry.model_copy(
             update={
                 "name": system,
-                "tags": [*entry.tags, f"system:{system}"],
+                "tags": [*entry.tags, f"{SYSTEM_TAG}{system}"],
                 "schedules": schedules,
             }
         )

@@ -8,6 +8,7 @@ from typing import Any
 from .api import Api
 
 ACTIVE = ("PENDING", "RUNNING", "CANCELLING")
+SYSTEM_TAG = "system:"
 _PAGE = 200
 
 
@@ -26,6 +27,8 @@ class Run:
         due: When it was to start, UTC.
         is_scheduled: Whether a schedule made it, rather than a person.
         place: "host:pid" of its process as our worker notes it, or "".
+        began: When it first ran, UTC; when it entered its state if it never did.
+        system: The mail system whose backup it is, as its deployment's tag says, or "".
     """
 
     id: str
@@ -38,6 +41,8 @@ class Run:
     due: datetime
     is_scheduled: bool
     place: str
+    began: datetime
+    system: str
 
 
 def read(api: Api, run_id: str) -> Run:
@@ -134,6 +139,9 @@ def _of_pool(
 
 def _parsed(raw: Mapping[str, Any]) -> Run:
     state = raw.get("state") or {}
+    since = datetime.fromisoformat(state.get("timestamp") or raw["created"])
+    began = raw.get("start_time")
+    systems = [tag for tag in raw.get("tags") or [] if tag.startswith(SYSTEM_TAG)]
     return Run(
         id=raw["id"],
         name=raw["name"],
@@ -141,8 +149,10 @@ def _parsed(raw: Mapping[str, Any]) -> Run:
         state=raw.get("state_type") or "",
         state_name=raw.get("state_name") or "",
         message=state.get("message") or "",
-        since=datetime.fromisoformat(state.get("timestamp") or raw["created"]),
+        since=since,
         due=datetime.fromisoformat(raw.get("expected_start_time") or raw["created"]),
         is_scheduled=bool(raw.get("auto_scheduled")),
         place=raw.get("infrastructure_pid") or "",
+        began=datetime.fromisoformat(began) if began else since,
+        system=systems[0].removeprefix(SYSTEM_TAG) if systems else "",
     )

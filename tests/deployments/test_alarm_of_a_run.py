@@ -1,11 +1,13 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from deployments.telling import tell_failures
+from deployments.alarms import tell_failures
 from mailrewind.config import load
 from mailrewind.wiring import wire
 from tests.deployments.running import deployment_id, end_of, request, start
 from tests.stack import RunningStack, write_config
+
+MINUTE = timedelta(minutes=1)
 
 
 def test_a_failed_run_is_told_once_and_over_when_the_next_one_succeeds(
@@ -16,7 +18,7 @@ def test_a_failed_run_is_told_once_and_over_when_the_next_one_succeeds(
     backup = deployment_id(api, "backup/post")
 
     def tell() -> dict[str, str]:
-        tell_failures(api, "mail", services.watch, services.state, now=datetime.now(UTC))
+        tell_failures(api, "mail", services.watch, services.state, now=datetime.now(UTC) + MINUTE)
         return {key: text for key, (text, _) in services.state.alarms().items()}
 
     failed = end_of(
