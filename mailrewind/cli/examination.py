@@ -3,8 +3,6 @@
 import os
 import shutil
 import stat
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mailrewind.cli import show
 from mailrewind.cli.invocation import Invocation
+from mailrewind.cli.prefect_side import PrefectSide
 from mailrewind.errors import MailrewindError, RepositoryMissing
 from mailrewind.model.points import newest
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from mailrewind.config import DoveadmSettings
 
 _LITTLE_SPACE = 1024**3
-_PREFECT_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,20 +192,13 @@ def _alarms(invocation: Invocation) -> Examined:
 
 
 def _prefect(port: int) -> Examined:
-    url = f"http://127.0.0.1:{port}/api/health"
-    # No proxy stands between this machine and itself, whatever the environment says.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=_PREFECT_SECONDS) as answer:
-            healthy = answer.read(100).strip() == b"true"
-    except (OSError, ValueError):
-        healthy = False
-    if healthy:
-        return Examined("Prefect", True, f"answers at http://127.0.0.1:{port}.")
+    side = PrefectSide(port)
+    if side.answers():
+        return Examined("Prefect", True, f"answers at {side.address}.")
     return Examined(
         "Prefect",
         False,
-        f"does not answer at http://127.0.0.1:{port}; nothing runs by itself.",
+        f"does not answer at {side.address}; nothing runs by itself.",
         "Start it with `mailrewind up`.",
     )
 

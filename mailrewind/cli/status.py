@@ -11,6 +11,7 @@ import click
 from mailrewind.cli import shapes, show
 from mailrewind.cli.grammar import Command, tell
 from mailrewind.cli.invocation import Invocation
+from mailrewind.cli.prefect_side import PrefectSide
 from mailrewind.errors import MailrewindError
 from mailrewind.model.restores import RestoreReport
 
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 def status(invocation: Invocation) -> None:
     """Show on one screen how everything stands."""
     overview = invocation.services.watch.overview()
+    side = PrefectSide(invocation.config.prefect.port)
     if invocation.as_json:
-        invocation.print_json(shapes.overview(overview))
+        prefect = {"address": side.address, "answers": side.answers()}
+        invocation.print_json(shapes.overview(overview) | {"prefect": prefect})
         return
     _show_systems(overview, invocation)
     _show_restores(overview, invocation)
+    _show_prefect(side)
     _show_wrong(overview, invocation)
 
 
@@ -138,6 +142,17 @@ def _restore_row(
     )
 
 
+def _show_prefect(side: PrefectSide) -> None:
+    show.line()
+    if side.answers():
+        show.line(f"Prefect runs: {side.address}")
+        return
+    show.line(
+        f"Prefect does not answer at {side.address}: nothing runs by itself. "
+        "Start it with `mailrewind up`."
+    )
+
+
 def _show_wrong(overview: "Overview", invocation: Invocation) -> None:
     show.line()
     if overview.alarms:
@@ -147,7 +162,7 @@ def _show_wrong(overview: "Overview", invocation: Invocation) -> None:
     if wrong:
         show.line(f"Look at {', '.join(wrong)}: `mailrewind watch` has told nobody yet.")
         return
-    show.line("Nothing is wrong.")
+    show.line("Nothing is wrong with the backups.")
 
 
 def _show_alarms(alarms: "Sequence[Alarm]", invocation: Invocation) -> None:

@@ -1,38 +1,13 @@
 """What is there and what is lacking."""
 
 import json
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
-
-import pytest
 
 from mailrewind.model.points import PointStatus, RestorePoint, point_name
 from mailrewind.transports.processes import this_process
 from tests.command import Call
 from tests.dovecot import running_dovecot
 from tests.office import NOON, Office
-
-
-class _Healthy(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/api/health" else 404)
-        self.end_headers()
-        self.wfile.write(b"true")
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def healthy_port() -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), _Healthy) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 def examined(call: Call) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,8 @@
 """One screen of how things stand, and the watch."""
 
 import json
+import socket
+import threading
 
 from mailrewind.model.points import PointStatus, RestorePoint, point_name
 from mailrewind.transports.processes import this_process
@@ -70,3 +72,22 @@ def test_status_says_whether_prefect_runs(call: Call, office: Office, healthy_po
     assert "Prefect does not answer at http://127.0.0.1:1: " in call("status").stdout
     overview = json.loads(call("status", "--json").stdout)
     assert overview["prefect"] == {"address": "http://127.0.0.1:1", "answers": False}
+
+
+def test_another_program_on_the_port_is_not_taken_for_prefect(call: Call, office: Office) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with office.configuration.open("a") as file:
+            file.write(f"prefect: {{port: {port}}}\n")
+        greeter = threading.Thread(target=_greet_as_sshd, args=(server,))
+        greeter.start()
+        shown = call("status").stdout
+        greeter.join()
+    assert f"Prefect does not answer at http://127.0.0.1:{port}: " in shown
+
+
+def _greet_as_sshd(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(1000)
+        connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
