@@ -49,7 +49,7 @@ class Root(Group):
         except MailrewindError as error:
             tell(error, invocation)
             ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # the latter while a question waits
             click.echo("Stopped.", err=True)
             ctx.exit(STOPPED)
 

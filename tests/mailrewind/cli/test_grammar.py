@@ -105,7 +105,10 @@ def test_ctrl_c_ends_with_130_and_one_word(office: Office) -> None:
     assert (process.returncode, stderr.splitlines()[-1]) == (130, "Stopped.")
 
 
-def test_sigterm_ends_with_143(office: Office) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["SIGTERM", "SIGHUP"]
+)
+def test_an_end_from_outside_is_a_clean_one(office: Office, number: int, code: int) -> None:
     process = subprocess.Popen(
         [*MAILREWIND, "--config", str(office.configuration), "watch", "--loop", "60"],
         stdout=subprocess.PIPE,
@@ -114,6 +117,6 @@ def test_sigterm_ends_with_143(office: Office) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() != ""
-    process.terminate()
+    process.send_signal(number)
     process.communicate(timeout=30)
-    assert process.returncode == 143
+    assert process.returncode == code
