@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import socket
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def init(
         answer: str = click.prompt(question, default=default, show_default=bool(default), err=True)
         return answer
 
-    name = ask("Name of the mail system", system, "mail")
+    name = _checked(ask("Name of the mail system", system, "mail"))
     wishes = Wishes(
         system=name,
         mailboxes=ask(
@@ -104,6 +105,18 @@ def init(
     _write_configuration(invocation, place, wishes)
     _create_repository(invocation, wishes, key)
     _show_what_to_keep(invocation, wishes, key)
+
+
+def _checked(name: str) -> str:
+    """Return the name of a system; files are about to be called after it."""
+    from mailrewind.config.checks import NAME
+
+    if re.fullmatch(NAME.removesuffix("$"), name) is None:
+        raise ConfigurationInvalid(
+            f"{name!r} cannot be the name of a mail system.",
+            advice="Take up to 41 small letters, digits and dashes, such as office.",
+        )
+    return name
 
 
 def _show_plan(place: Path, wishes: Wishes, key: Path) -> None:

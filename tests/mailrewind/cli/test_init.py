@@ -61,7 +61,7 @@ def test_answers_are_asked_for_and_no_means_nothing(
 ) -> None:
     answers = "\n".join(["hall", "", str(office.root / "repo"), "", "", "", "n", ""])
     result = call("init", config=place, answers=answers)
-    assert result.exit_code == 1
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (130, "Stopped.")
     assert f"{place} is written" in result.stdout
     assert not place.parent.exists()
 
@@ -88,3 +88,13 @@ def test_wrong_answer_leaves_no_configuration(call: Call, words: list[str], plac
     assert result.exit_code == 2
     assert "systems.hall.mailboxes: expected an absolute path" in result.stderr
     assert not place.exists()
+
+
+@pytest.mark.parametrize("name", ["", "../hall", "a/b", "Main Hall", "x" * 42, "hall\n"])
+def test_name_that_cannot_be_used_is_refused_before_anything_is_written(
+    call: Call, words: list[str], place: Path, name: str
+) -> None:
+    result = call(*words, "--system", name, "--yes", config=place)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {name!r} cannot be the name of a mail system.")
+    assert not place.parent.exists()
