@@ -117,7 +117,7 @@ def _say_who_is_waited_for(invocation: Invocation, request: RestoreRequest) -> N
     for lease in invocation.services.state.leases():
         if (lease.system, lease.mailbox) == (request.system, request.mailbox):
             since = show.age(lease.since, invocation.now)
-            click.echo(f"Waiting for {lease.holder}, at work since {since}.", err=True)
+            click.echo(f"Waiting for {lease.holder}, which began {since}.", err=True)
 
 
 def _planned(invocation: Invocation, request: RestoreRequest, plan_id: str | None) -> RestorePlan:

@@ -172,7 +172,7 @@ def test_second_restore_says_for_whom_it_waits(call: Call, loss: Loss) -> None:
         said = waiting.stderr.readline().decode()
         assert loss.now == Counter()
     _, rest = waiting.communicate(timeout=60)
-    assert said.startswith("Waiting for plan 3f9a1c20 by prefect, at work since ")
+    assert said.startswith("Waiting for plan 3f9a1c20 by prefect, which began ")
     assert (waiting.returncode, rest, loss.now) == (0, b"", loss.before)
 
 
