@@ -21,11 +21,21 @@ def up(invocation: Invocation, *, foreground: bool) -> None:
 
 
 @click.command(cls=Command)
-@click.option("--now", is_flag=True, help="Do not wait for running flows: cancel them.")
+@click.option("--now", is_flag=True, help="Do not wait for running flows: end them.")
+@click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.IntRange(min=0),
+    default=900,
+    show_default=True,
+    metavar="SECONDS",
+    help="End flows that run on after so long.",
+)
 @click.pass_obj
-def down(invocation: Invocation, *, now: bool) -> None:
+def down(invocation: Invocation, *, now: bool, wait_seconds: int) -> None:
     """Stop what `up` has started, once the running flows have ended."""
-    _become(invocation, "deployments.stack", "down", *(["--now"] if now else []))
+    wait = ["--wait", str(wait_seconds)]
+    _become(invocation, "deployments.stack", "down", *(["--now"] if now else wait))
 
 
 @click.command(cls=Command)

@@ -31,7 +31,8 @@ sys.exit(7)
     [
         (["up"], ["deployments.stack", "up"]),
         (["up", "--foreground"], ["deployments.stack", "up", "--foreground"]),
-        (["down"], ["deployments.stack", "down"]),
+        (["down"], ["deployments.stack", "down", "--wait", "900"]),
+        (["down", "--wait", "7200"], ["deployments.stack", "down", "--wait", "7200"]),
         (["down", "--now"], ["deployments.stack", "down", "--now"]),
         (["deploy"], ["deployments.apply"]),
         (["deploy", "--dry-run"], ["deployments.apply", "--dry-run"]),
