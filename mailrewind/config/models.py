@@ -191,7 +191,7 @@ class PrefectSettings(Model):
     port: Port = Field(4200, description="Where the UI and the API listen, on loopback.")
     pool: Name = Field("mail", description="Name of the work pool.")
     worker_limit: Annotated[int, Field(ge=1, strict=True)] | None = Field(
-        None, description="How many runs the worker starts at once; no limit by default."
+        None, description="How many runs the worker has at once; twice the processors by default."
     )
 
 
