@@ -63,7 +63,10 @@ from typing import ClassVar
 
 
 class MailrewindError(Exception):
-    """Base of every error raised on purpose; its text is written for the operator.
+    """Base of every error raised on purpose; its text is a sentence for the operator.
+
+    A message may begin in small letters and without a full stop at its end, so that it can be put
+    together from parts; the error's text has both.
 
     Attributes:
         retryable: Whether the same call may succeed later without anybody's hand.
@@ -76,12 +79,19 @@ class MailrewindError(Exception):
     default_advice: ClassVar[str] = ""
 
     def __init__(self, message: str, *, advice: str = "") -> None:
-        super().__init__(message)
+        super().__init__(_sentence(message))
         self.advice = advice or self.default_advice
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the advice when an error crosses a process border."""
         return (_rebuild, (type(self), str(self), self.advice))
+
+
+def _sentence(message: str) -> str:
+    first, *_ = message.split(maxsplit=1) or [""]
+    if first.isascii() and first.isalpha() and first.islower():  # a word, and no path or name
+        message = message[:1].upper() + message[1:]
+    return message if "\n" in message or message.endswith((".", "!", "?", ":")) else f"{message}."
 
 
 def _rebuild(kind: type[MailrewindError], message: str, advice: str) -> MailrewindError:

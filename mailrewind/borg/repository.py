@@ -349,7 +349,7 @@ class BorgRepository:
             holder = self._holder(str(error))
             if holder is None or holder.is_alive or not holder.is_here:
                 raise RepositoryLocked(
-                    f"{error}" + (f"; it is held by {holder}" if holder else "")
+                    str(error).rstrip(".") + (f"; it is held by {holder}" if holder else "")
                 ) from error
         logger.warning("removing the lock of a dead process from %s", self.settings.location)
         run_borg(self.settings, commands.break_lock(self.settings.location))

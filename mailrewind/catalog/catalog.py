@@ -185,7 +185,9 @@ class SqlCatalog:
             number = queries.folder_at(connection, self._id, mailbox, folder, seconds(at))
             if number is None:
                 self._folders_of(connection, mailbox, at)
-                raise FolderNotFound(f"{mailbox} had no folder {folder} at {at:%Y-%m-%d %H:%M %Z}")
+                raise FolderNotFound(
+                    f"The mailbox {mailbox} had no folder {folder} at {at:%Y-%m-%d %H:%M %Z}"
+                )
             rows = queries.page_at(
                 connection, self._id, number, seconds(at), after=after, limit=limit
             )
@@ -228,6 +230,6 @@ class SqlCatalog:
         found = queries.folders_at(connection, self._id, mailbox, seconds(at))
         if not found:
             raise MailboxNotFound(
-                f"{self._system} had no mailbox {mailbox} at {at:%Y-%m-%d %H:%M %Z}"
+                f"The system {self._system} had no mailbox {mailbox} at {at:%Y-%m-%d %H:%M %Z}"
             )
         return found

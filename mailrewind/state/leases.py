@@ -67,7 +67,7 @@ class Leases:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise LeaseHeld(
-                    f"{mailbox} on {system} is held by {other.holder} (process "
+                    f"The mailbox {mailbox} on {system} is held by {other.holder} (process "
                     f"{other.process.pid} on {other.process.host}) since "
                     f"{other.since:%Y-%m-%d %H:%M:%S %Z}"
                 )

@@ -64,7 +64,9 @@ class FileDelivery:
             self._bytes += len(delivery.content)
             self._count += 1
         except (OSError, ValueError) as error:
-            raise DeliveryFailed(f"{message.folder} of {message.mailbox}: {error}") from error
+            raise DeliveryFailed(
+                f"The folder {message.folder} of {message.mailbox}: {error}"
+            ) from error
         if lost := wanted - set(keywords):
             self._lost.setdefault(message.folder, set()).update(lost)
 

@@ -108,7 +108,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_full_disk_is_told_and_what_was_written_before_stands(kind: Kind, small_disk: Path) -> None:
     records = kind.open(small_disk / "records.db")
-    with pytest.raises(RecordsFull, match=f"no space is left for {kind.what}"):
+    with pytest.raises(RecordsFull, match=f"No space is left for {kind.what}"):
         _write_on(kind, records)
 
     written = kind.read(records)
@@ -146,7 +146,7 @@ def test_writer_that_waits_too_long_is_told_so_and_readers_do_not_wait(
     other = sqlite3.connect(tmp_path / "records.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
-    with pytest.raises(RecordsBusy, match=f"another process is writing to {kind.what}"):
+    with pytest.raises(RecordsBusy, match=f"Another process is writing to {kind.what}"):
         kind.write(records, 0)
     assert kind.read(records) == 0
 
@@ -165,7 +165,7 @@ def test_file_that_is_no_database_is_refused_and_left_alone(
     place = tmp_path / "records.db"
     place.write_bytes(content)
 
-    with pytest.raises(RecordsUnreadable, match=kind.what):
+    with pytest.raises(RecordsUnreadable, match=kind.what[1:]):
         kind.open(place)
     assert place.read_bytes() == content
 
@@ -175,7 +175,7 @@ def test_database_of_somebody_else_is_refused(kind: Kind, tmp_path: Path) -> Non
     connection.execute("CREATE TABLE bookmark (url TEXT)")
     connection.close()
 
-    with pytest.raises(RecordsUnreadable, match=f"{kind.what} is not in this file"):
+    with pytest.raises(RecordsUnreadable, match=f"{kind.what[1:]} is not in this file"):
         kind.open(tmp_path / "records.db")
 
 
@@ -189,16 +189,16 @@ def test_damaged_database_is_told_apart_from_a_busy_one(kind: Kind, tmp_path: Pa
     content[4096:] = b"\xa5" * (len(content) - 4096)
     place.write_bytes(content)
 
-    with pytest.raises(RecordsUnreadable, match=kind.what):
+    with pytest.raises(RecordsUnreadable, match=kind.what[1:]):
         kind.read(kind.open(place))
 
 
 def test_place_that_cannot_be_a_file_is_refused(kind: Kind, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(RecordsUnreadable, match=f"{kind.what} cannot be used"):
+    with pytest.raises(RecordsUnreadable, match=f"{kind.what[1:]} cannot be used"):
         kind.open(tmp_path / "file" / "records.db")
-    with pytest.raises(RecordsUnreadable, match=f"{kind.what} cannot be used"):
+    with pytest.raises(RecordsUnreadable, match=f"{kind.what[1:]} cannot be used"):
         kind.open(tmp_path)
 
 
@@ -212,8 +212,8 @@ def test_database_of_a_newer_version_is_refused(kind: Kind, tmp_path: Path) -> N
     with pytest.raises(RecordsOutdated) as refused:
         kind.open(tmp_path / "records.db")
     assert str(refused.value) == (
-        f"{kind.what} was written by a newer version: its schema is 9999, "
-        f"the newest known here is {kind.schema.HEAD}"
+        f"T{kind.what[1:]} was written by a newer version: its schema is 9999, "
+        f"the newest known here is {kind.schema.HEAD}."
     )
 
 

@@ -50,7 +50,7 @@ def test_full_disk_is_told_and_loses_nothing(settings, small_disk, mail, overflo
     repository.create("before", Capture((mail,), ()))
     free_before = free_bytes(small_disk)
 
-    with pytest.raises(RepositoryFull, match="no space is left"):
+    with pytest.raises(RepositoryFull, match="No space is left"):
         repository.create("large", Capture((overflowing,), ()))
 
     letter = str(mail / "cur" / "letter").lstrip("/")

@@ -120,7 +120,7 @@ def test_unknown_error_shows_the_line_that_matters():
     )
     error = error_after(said("Local Exception", "Exception"), said(traceback))
 
-    assert str(error) == f"borg ended with code 2 on {PLACE}: ValueError: odd"
+    assert str(error) == f"Borg ended with code 2 on {PLACE}: ValueError: odd."
 
 
 def test_text_that_is_no_json_is_shown_when_nothing_else_was_said():

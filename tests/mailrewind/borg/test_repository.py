@@ -370,7 +370,7 @@ def test_unreadable_mail_fails_the_backup_and_leaves_no_archive(what, settings, 
 def test_old_or_missing_borg_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(BorgMissing, match="there is no borg"):
+    with pytest.raises(BorgMissing, match="There is no borg"):
         borg_executable()
 
     (tmp_path / "borg").write_text("#!/bin/sh\necho borg 1.2.4\n")

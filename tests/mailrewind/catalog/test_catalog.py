@@ -175,8 +175,8 @@ def test_catalogue_does_not_go_back(catalog: SqlCatalog) -> None:
     with pytest.raises(RecordsError) as refused:
         record(catalog, 0, mail("a"))
     assert str(refused.value) == (
-        "the catalogue of office has reached 2026-11-20 13:00:00 and cannot go back to "
-        "2026-11-20 12:00:00"
+        "The catalogue of office has reached 2026-11-20 13:00:00 and cannot go back to "
+        "2026-11-20 12:00:00."
     )
 
 

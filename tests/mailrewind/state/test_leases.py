@@ -54,8 +54,8 @@ def test_second_restore_is_refused_and_learns_who_holds_the_mailbox(tmp_path: Pa
     ):
         pass
     assert str(refused.value) == (
-        "ada@example.org on office is held by plan 3f9a1c20 by cli:root (process "
-        f"{os.getpid()} on {this_process().host}) since 2026-11-20 12:00:00 UTC"
+        "The mailbox ada@example.org on office is held by plan 3f9a1c20 by cli:root (process "
+        f"{os.getpid()} on {this_process().host}) since 2026-11-20 12:00:00 UTC."
     )
 
 
