@@ -7,7 +7,12 @@ from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mailrewind.errors import MailboxNotFound, MailSystemError, SourceUnreadable
+from mailrewind.errors import (
+    MailboxNotFound,
+    MailSystemError,
+    SourceMissing,
+    SourceUnreadable,
+)
 from mailrewind.formats.dovecot import ACL, KEYWORDS, SUBSCRIPTIONS, UIDLIST
 from mailrewind.formats.dovecot import read_keywords as keywords_from
 from mailrewind.formats.dovecot import read_uidlist as uids_from
@@ -59,12 +64,17 @@ class LivingTree:
         """Yield (address, path of its Maildir) of every mailbox.
 
         Raises:
+            SourceMissing: The fixed directory does not exist.
             SourceUnreadable: Something on the way may not be read.
         """
         try:
             for mailbox, path in self._template.walk():
                 if self.locate(path) and self._has_messages(path):
                     yield mailbox, path
+        except _GONE as error:
+            raise SourceMissing(
+                f"{self._template.root} does not exist or is no directory"
+            ) from error
         except PermissionError as error:
             raise SourceUnreadable(f"{self._template.root}: {error.strerror}") from error
 
@@ -76,7 +86,7 @@ class LivingTree:
         """
         path = self._template.maildir(mailbox)
         if self.locate(path) is None or not self._has_messages(path):
-            raise MailboxNotFound(f"{mailbox} has no Maildir at /{path}")
+            raise MailboxNotFound(f"The mailbox {mailbox} has no Maildir at /{path}")
         return path
 
     def folders(self, mailbox: str, path: str) -> Iterator[FolderFiles]:
@@ -90,9 +100,7 @@ class LivingTree:
             with open_below(self._template.root, names) as maildir:
                 below = [name for name in sorted(subdirectories(maildir)) if name[0] == "."]
                 for name in ["", *below]:
-                    with open_in(maildir, name) as directory:
-                        is_folder = "cur" in subdirectories(directory)
-                    if is_folder:
+                    if _is_folder(maildir, name):
                         yield FolderFiles(mailbox, f"{path}/{name}" if name else path, name)
         except PermissionError as error:
             raise SourceUnreadable(f"a folder of /{path}: {error.strerror}") from error
@@ -229,6 +237,15 @@ class LivingTree:
                 for name, about in messages_looked_at_in(directory).values():
                     if stat.S_ISREG(about.st_mode):
                         yield MessageFile(part, name, about.st_size, _moment(about))
+
+
+def _is_folder(maildir: int, name: str) -> bool:
+    """Whether a directory holds messages; one that is deleted at this moment does not."""
+    try:
+        with open_in(maildir, name) as directory:
+            return "cur" in subdirectories(directory)
+    except _GONE:
+        return False
 
 
 def _moment(about: os.stat_result) -> datetime:

@@ -120,8 +120,13 @@ class Template:
                 yield place.mailbox, path
             return
         names = self.names_below_root(path)
-        with open_below(self.root, names) as directory:
-            below = sorted(subdirectories(directory))
+        try:
+            with open_below(self.root, names) as directory:
+                below = sorted(subdirectories(directory))
+        except (FileNotFoundError, NotADirectoryError):
+            if not names:
+                raise
+            return  # deleted since the directory above it was listed
         for name in below:
             if levels[0].fullmatch(name):
                 yield from self._walk(f"{path}/{name}", levels[1:])

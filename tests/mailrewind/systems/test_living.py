@@ -1,4 +1,5 @@
 import os
+import shutil
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -111,6 +112,30 @@ def test_nothing_is_delivered_through_a_link(system, maildir, tmp_path, folder):
     assert [path for path in other.rglob("*") if path.is_file()] == []
 
 
+def test_folder_deleted_during_a_listing_hides_no_other(system, maildir):
+    for name in (".A", ".B", ".C"):
+        make_maildir(maildir / name)
+    folders = system._tree.folders(ADA, str(maildir).lstrip("/"))
+    first = next(folders)
+    shutil.rmtree(maildir / ".B")
+    assert [folder.directory for folder in (first, *folders)] == ["", ".A", ".C"]
+
+
+def test_mailbox_deleted_during_a_listing_hides_no_other(system, maildir, root):
+    for name in ("bob", "eve"):
+        make_maildir(root / "example.org" / name / "Maildir")
+    found = system._tree.mailboxes()
+    first, _ = next(found)
+    shutil.rmtree(root / "example.org" / "bob")
+    assert [first, *(mailbox for mailbox, _ in found)] == [ADA, "eve@example.org"]
+
+
+def test_missing_root_is_named_when_mailboxes_are_listed(system, root):
+    root.rename(root.with_name("elsewhere"))
+    with pytest.raises(SourceMissing, match=str(root)):
+        system.mailboxes()
+
+
 def test_content_outside_of_the_tree_is_not_given(system, maildir, tmp_path):
     put_file(tmp_path / "secret")
     (maildir / "cur" / "1.a:2,").symlink_to(tmp_path / "secret")
@@ -146,7 +171,7 @@ def test_root_that_is_missing_is_told(tmp_path):
 def test_root_without_any_mailbox_is_taken_for_an_unmounted_disk(tmp_path):
     (tmp_path / "mail").mkdir()
     system = MaildirSystem(MaildirSettings("x", f"{tmp_path}/mail/{{address}}", dovecot=None))
-    with pytest.raises(SourceMissing, match="no mailbox"), system.capture():
+    with pytest.raises(SourceMissing, match="No mailbox"), system.capture():
         pass
 
 
