@@ -26,7 +26,7 @@ class Points:
         """Write the row of a point that is being made; see ``ports.State``."""
         with self._database.write() as connection:
             self._refuse_second(connection, point, process)
-            self._clear_place(connection, point.name)
+            self._clear_place(connection, point)
             connection.execute(
                 insert(restore_point).values(
                     name=point.name,
@@ -102,13 +102,19 @@ class Points:
                     f"begun at {row.taken_at:%Y-%m-%d %H:%M:%S %Z}"
                 )
 
-    def _clear_place(self, connection: Connection, name: str) -> None:
+    def _clear_place(self, connection: Connection, point: RestorePoint) -> None:
         """Remove the row of an unfinished point of the same name; what is finished stays."""
-        status = connection.execute(
-            select(restore_point.c.status).where(restore_point.c.name == name)
-        ).scalar()
-        if status == PointStatus.COMPLETE.value:
-            raise ArchiveExists(f"the restore point {name} exists already")
+        name = point.name
+        row = connection.execute(
+            select(restore_point).where(restore_point.c.name == name)
+        ).one_or_none()
+        if row is not None and row.system != point.system:
+            raise ArchiveExists(
+                f"The name of the restore point {name} is taken by the system {row.system}.",
+                advice="Give each of the two systems an archive_prefix of its own.",
+            )
+        if row is not None and row.status == PointStatus.COMPLETE.value:
+            raise ArchiveExists(f"The restore point {name} exists already.")
         connection.execute(delete(restore_point_part).where(restore_point_part.c.point == name))
         connection.execute(delete(restore_point).where(restore_point.c.name == name))
 

@@ -78,7 +78,7 @@ def test_second_backup_of_a_system_is_refused_and_names_the_first(state: SqlStat
 
     assert str(refused.value) == (
         f"office-2026-11-20T12:00:00Z is being made by process {os.getpid()} on "
-        f"{this_process().host}, begun at 2026-11-20 12:00:00 UTC"
+        f"{this_process().host}, begun at 2026-11-20 12:00:00 UTC."
     )
     state.begin_point(point("works"), this_process())
 
@@ -113,6 +113,13 @@ def test_unfinished_point_can_be_begun_again_and_a_complete_one_cannot(state: Sq
     state.end_point(point().name, COMPLETE, NOON)
     with pytest.raises(ArchiveExists):
         state.begin_point(point(), this_process())
+
+
+def test_two_systems_with_one_prefix_do_not_take_each_others_point(state: SqlState) -> None:
+    state.begin_point(point(), this_process())
+    with pytest.raises(ArchiveExists, match="taken by the system office"):
+        state.begin_point(replace(point(), system="works"), this_process())
+    assert state.running_backups() == [(point(), this_process())]
 
 
 def test_unknown_point_is_refused(state: SqlState) -> None:
@@ -162,7 +169,7 @@ def test_plan_is_kept_under_its_id(state: SqlState) -> None:
     state.save_plan(replace(PLAN, free_bytes=5))
 
     assert state.plan(PLAN.id) == replace(PLAN, free_bytes=5)
-    with pytest.raises(PlanNotFound, match="there is no plan ffffffff"):
+    with pytest.raises(PlanNotFound, match="There is no plan ffffffff"):
         state.plan("ffffffff")
 
 
@@ -242,7 +249,7 @@ def test_damaged_report_does_not_pass_for_another_error(state: SqlState, tmp_pat
     connection.commit()
     connection.close()
 
-    with pytest.raises(RecordsUnreadable, match="a stored plan is damaged"):
+    with pytest.raises(RecordsUnreadable, match="A stored plan is damaged"):
         state.plan(PLAN.id)
 
 
