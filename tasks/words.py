@@ -1,22 +1,11 @@
-"""Sizes, numbers and moments as the operator reads them."""
+"""Moments and lengths of time as the operator reads them; sizes and numbers are those of all."""
 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-_UNITS = ("KiB", "MiB", "GiB", "TiB")
+from mailrewind.model.words import count, size
 
-
-def size(size_bytes: int) -> str:
-    """Say a size, such as "1.4 MiB"."""
-    if size_bytes < 1024:
-        return count(size_bytes, "byte")
-    steps = min((size_bytes.bit_length() - 1) // 10, len(_UNITS))
-    return f"{size_bytes / 1024**steps:,.1f} {_UNITS[steps - 1]}"
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """Say how many, such as "1 message" or "1,204 messages"."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+__all__ = ["age", "count", "duration", "moment", "size"]
 
 
 def moment(at: datetime, zone: ZoneInfo) -> str:

@@ -9,25 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+from mailrewind.model.words import count as count
+from mailrewind.model.words import size as size
+
 _AGES = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 _WIDE = 10_000  # a pipe has no width: nothing is cut off
-
-
-def size(size_bytes: int) -> str:
-    """Say a size, such as "1.4 MiB"."""
-    if abs(size_bytes) < 1024:
-        return f"{size_bytes} B"
-    amount, unit = float(size_bytes), 0
-    while abs(amount) >= 1024 and unit < len(_UNITS):
-        amount /= 1024
-        unit += 1
-    return f"{amount:,.1f} {_UNITS[unit - 1]}"
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """Say how many, such as "1 message" or "1,204 messages"."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def moment(at: datetime, zone: tzinfo) -> str:

@@ -12,7 +12,13 @@ NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 @pytest.mark.parametrize(
     ("size_bytes", "said"),
-    [(1023, "1023 B"), (1024, "1.0 KiB"), (1_500_000, "1.4 MiB"), (2**61, "2,048.0 PiB")],
+    [
+        (1, "1 byte"),
+        (1023, "1,023 bytes"),
+        (1024, "1.0 KiB"),
+        (1_500_000, "1.4 MiB"),
+        (2**61, "2,048.0 PiB"),
+    ],
 )
 def test_size_is_said_in_its_unit(size_bytes: int, said: str) -> None:
     assert show.size(size_bytes) == said
