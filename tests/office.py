@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mailrewind.config import load
 from mailrewind.model.restores import RestoreRequest
+from mailrewind.ports import Archives
 from mailrewind.services.back_up import BackUp
 from mailrewind.services.browse import Browse
 from mailrewind.services.connected import ConnectedSystem
@@ -97,10 +98,13 @@ class Office:
         """Return services of their own, as another process would have."""
         return wire(load(self.configuration), clock=self.clock)
 
-    def keep_archives_in_memory(self) -> "Office":
-        """Do without borg, where a test is about what surrounds it; return the office itself."""
-        wired = self.services
-        connected = replace(wired.connect("office"), archives=MemoryArchives())
+    def keep_archives_in_memory(self, archives: Archives | None = None) -> "Office":
+        """Do without borg, where a test is about what surrounds it; return the office itself.
+
+        Given the archives of before, it is as another process would find everything.
+        """
+        wired = self.wire()
+        connected = replace(wired.connect("office"), archives=archives or MemoryArchives())
         rest = {"zone": wired.config.zone, "clock": self.clock}
 
         def connect(system: str) -> ConnectedSystem:
@@ -158,6 +162,13 @@ class Office:
 
     def ask(self, mailbox: str = ADA, **wishes: object) -> RestoreRequest:
         return RestoreRequest("office", mailbox, initiator="test", **wishes)  # type: ignore[arg-type]  # a test names the fields
+
+    def lose_catalogue(self, *, to: bytes = b"") -> None:
+        """Remove the catalogue's files, or put something else in their place."""
+        for file in (self.root / "data" / "catalog").iterdir():
+            file.unlink()
+        if to:
+            (self.root / "data" / "catalog" / "office.db").write_bytes(to)
 
     def snapshot(self, mailbox: str = ADA) -> "Counter[Seen]":
         """Return everything a person would notice: folder, GUID, content, flags and date."""

@@ -70,6 +70,8 @@ class BackupReport:
         index: What changed since the point before; None when only the archive was made.
         late: Messages that only the second pass caught.
         findings: What did not fail the run.
+        gone: The mail system's keys of messages that were archived and then deleted or moved
+            before the run had ended; the catalogue needs them to tell a move from a copy.
     """
 
     point: str
@@ -80,6 +82,7 @@ class BackupReport:
     index: IndexChanges | None
     late: int
     findings: tuple[Finding, ...]
+    gone: tuple[str, ...] = ()
 
     @property
     def added_bytes(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from mailrewind.errors import MailrewindError
+from mailrewind.errors import ArchiveMissing, MailrewindError
 from mailrewind.formats.rfc5322 import read_headers
 from mailrewind.model.mail import Headers, Message
 from mailrewind.model.points import PointStatus, RestorePoint, point_name
@@ -14,7 +14,7 @@ from mailrewind.ports import ArchivedFile, Progress, Report, State
 from mailrewind.ports import Process as RunningProcess
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.contents import contents, files_of
-from mailrewind.services.making import PointInTheMaking
+from mailrewind.services.making import PointInTheMaking, without_left_places
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +97,15 @@ class BackUp:
         for pending in self._state.points(reached.system):
             if recorded is not None and pending.taken_at <= recorded:
                 continue
-            if pending.taken_at <= reached.taken_at:
+            if pending.taken_at > reached.taken_at:
+                break
+            try:
                 self._index(connected, pending, report)
+            except ArchiveMissing:
+                if pending.name == point:
+                    raise
+                # Its archives were deleted by hand, or by a retention that was broken off.
+                logger.warning("%s stays out of the catalogue: its archives are gone", pending.name)
 
     def report(self, point: str) -> BackupReport:
         """Return what a run did.
@@ -150,7 +157,9 @@ class BackUp:
     ) -> BackupReport:
         connected.archives.prepare()
         self._remove_remains(connected)
-        run = PointInTheMaking(connected, self._state, point, began_at=self._clock())
+        # A step that is tried again goes on from the archive that its first try has made.
+        began_at = min(point.taken_at, self._clock())
+        run = PointInTheMaking(connected, self._state, point, began_at=began_at)
         with connected.mail.capture() as capture:
             before = connected.mail.survey()
             run.create(_MAIL, lambda name: connected.archives.create(name, capture, report=report))
@@ -165,6 +174,7 @@ class BackUp:
             index=None,
             late=late,
             findings=tuple(run.findings),
+            gone=tuple(sorted(run.gone)),
         )
 
     def _remove_remains(self, connected: ConnectedSystem) -> None:
@@ -193,21 +203,21 @@ class BackUp:
         def fetch(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
             return contents(connected.archives, point, paths)
 
-        messages = list(connected.mail.interpret(listing.values(), fetch))
+        done = self._report_of(point.name)
+        messages = without_left_places(
+            list(connected.mail.interpret(listing.values(), fetch)),
+            frozenset(done.gone),
+            key_of=connected.mail.key_of,
+        )
         fresh = connected.catalog.unknown(messages)
         headers = _read_all_headers(fresh, fetch, report)
         changes = connected.catalog.record(
             point.taken_at, messages, connected.mail.folders_in(listing.values()), headers
         )
         unread = [message for message in fresh if (message.mailbox, message.guid) not in headers]
-        done = self._report_of(point.name)
+        findings = dict.fromkeys((*done.findings, *map(_unread, unread)))
         self._state.save_backup_report(
-            replace(
-                done,
-                index=changes,
-                finished_at=self._clock(),
-                findings=done.findings + tuple(map(_unread, unread)),
-            )
+            replace(done, index=changes, finished_at=self._clock(), findings=tuple(findings))
         )
 
     def _listing_of(

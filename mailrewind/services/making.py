@@ -1,11 +1,12 @@
 """One restore point in the making: its archives so far, and what was noticed."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
 from mailrewind.errors import ArchiveExists, CaptureIncomplete
+from mailrewind.model.mail import Message
 from mailrewind.model.points import RestorePoint
 from mailrewind.model.reports import ArchiveStatistics, Finding
 from mailrewind.ports import ArchivedFile, State
@@ -16,6 +17,28 @@ logger = logging.getLogger(__name__)
 _LATE_PASSES = 5
 
 
+def without_left_places(
+    messages: Sequence[Message], gone: Container[str], *, key_of: Callable[[str], str | None]
+) -> Sequence[Message]:
+    """Leave out the place that a message was moved away from while borg read.
+
+    Borg may meet it in both places, and a restore would take the two for copies. It is left where
+    it was if its new place is not in the point.
+
+    Args:
+        messages: What all archives of a point hold.
+        gone: Keys of messages that were archived and not there any more in the end.
+        key_of: Gives the key of a message's path.
+    """
+    left = {message.path for message in messages if key_of(message.path) in gone}
+    stayed = {(message.mailbox, message.guid) for message in messages if message.path not in left}
+    return [
+        message
+        for message in messages
+        if message.path not in left or (message.mailbox, message.guid) not in stayed
+    ]
+
+
 class PointInTheMaking:
     """Makes the archives of one restore point.
 
@@ -23,6 +46,7 @@ class PointInTheMaking:
         statistics: Of each archive that was made now.
         findings: What did not fail the run.
         listing: By path, what all archives together hold; the later archive is right.
+        gone: Keys of archived messages that were not there any more in the end.
     """
 
     def __init__(
@@ -36,6 +60,7 @@ class PointInTheMaking:
         self.statistics: list[ArchiveStatistics] = []
         self.findings: list[Finding] = []
         self.listing: dict[str, ArchivedFile] = {}
+        self.gone: frozenset[str] = frozenset()
         self._connected = connected
         self._state = state
         self._point = point
@@ -75,8 +100,11 @@ class PointInTheMaking:
         caught = 0
         for number in range(1, _LATE_PASSES + 1):
             absent = self._absent()
-            companions = self._connected.mail.companions(self._began_at) if number == 1 else ()
-            if not absent.keys() & before.keys() and (number > 1 or not (absent or companions)):
+            if number > 1 and not absent.keys() & before.keys():
+                return caught
+            # In each pass: what is caught now may have its GUID from a line written since the last.
+            companions = self._connected.mail.companions(self._began_at)
+            if not absent and not companions:
                 return caught
             already = len(self._archived)
             with self._connected.mail.hold([*absent.values(), *companions]) as paths:
@@ -92,4 +120,5 @@ class PointInTheMaking:
 
     def _absent(self) -> dict[str, str]:
         there = self._connected.mail.survey()
+        self.gone = frozenset(self._archived - there.keys())
         return {key: path for key, path in there.items() if key not in self._archived}

@@ -255,6 +255,7 @@ def _backup_report(report: BackupReport) -> _Object:
         "index": _or_none(_index, report.index),
         "late": report.late,
         "findings": list(map(_finding, report.findings)),
+        "gone": list(report.gone),
     }
 
 
@@ -268,6 +269,7 @@ def _to_backup_report(fields: _Object) -> BackupReport:
         index=_or_none(_to_index, fields["index"]),
         late=fields["late"],
         findings=tuple(map(_to_finding, fields["findings"])),
+        gone=tuple(fields.get("gone", ())),  # not in the first reports
     )
 
 

@@ -1,3 +1,4 @@
+import os
 from datetime import timedelta
 
 import pytest
@@ -127,6 +128,84 @@ def test_clock_that_jumps_back_still_makes_newer_points(quick):
     first = quick.back_up()
     quick.clock.now = NOON - timedelta(days=1)
     assert quick.back_up() > first
+
+
+def test_message_moved_while_borg_reads_is_one_message_of_the_point(quick):
+    moves = quick.add()
+    quick.add_folder(ADA, ".Archive")
+
+    def move(_):
+        if moves.exists():
+            moves.rename(quick.maildir(ADA, ".Archive") / "cur" / moves.name)
+
+    point = quick.services.back_up.run("office", initiator="test", report=move)
+
+    then = quick.services.connect("office").catalog.messages(ADA, point.taken_at)
+    assert [entry.message.folder for entry in then] == ["Archive"]
+    assert quick.services.restore.run(quick.ask()).added == ()
+
+
+def test_message_deleted_while_borg_reads_stays_in_the_point(quick):
+    goes = quick.add()
+
+    point = quick.services.back_up.run(
+        "office", initiator="test", report=lambda _: goes.unlink(missing_ok=True)
+    )
+
+    assert point.index.messages == 1
+
+
+def test_lists_written_between_two_tries_are_archived(quick):
+    quick.add()
+    connected = quick.services.connect("office")
+    point = quick.services.back_up._begin(connected)
+    with connected.mail.capture() as capture:
+        connected.archives.create(f"{point.name}-mail", capture)
+    keywords = quick.maildir(ADA) / "dovecot-keywords"
+    keywords.write_text("0 important\n")
+    between = (NOON + timedelta(minutes=1)).timestamp()
+    os.utime(keywords, (between, between))
+    quick.clock.pass_(minutes=5)
+
+    quick.services.back_up.archive("office", initiator="test")
+
+    late = [file.path for file in connected.archives.files(f"{point.name}-late1")]
+    assert late == [str(keywords)[1:]]
+
+
+def test_lost_catalogue_is_filled_from_all_points_by_the_next_backup(quick):
+    quick.add()
+    names = [quick.back_up() for _ in range(2)]
+    quick.lose_catalogue()
+    quick.keep_archives_in_memory(quick.services.connect("office").archives)
+    quick.add()
+    names.append(quick.back_up())
+
+    held = [quick.services.browse.mailboxes("office", name)[0][1] for name in names]
+    assert held == [1, 1, 2]
+
+
+def test_damaged_catalogue_is_in_the_way_of_no_archive(quick):
+    quick.add()
+    quick.back_up()
+    quick.lose_catalogue(to=b"something else")
+    quick.keep_archives_in_memory(quick.services.connect("office").archives)
+
+    quick.services.back_up.archive("office", initiator="test")
+
+    assert len(quick.services.state.points("office")) == 2
+
+
+def test_point_whose_archives_were_deleted_does_not_keep_others_out_of_the_catalogue(quick):
+    quick.add()
+    first = quick.services.back_up.archive("office", initiator="test")
+    quick.clock.pass_(hours=1)
+    second = quick.services.back_up.archive("office", initiator="test")
+    quick.services.connect("office").archives.delete([f"{first}-mail"])
+
+    quick.services.back_up.index(second)
+
+    assert quick.services.browse.resolve("office").name == second
 
 
 def test_index_catches_up_with_points_it_missed(quick):
