@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Literal
 
 from mailrewind.borg.repository import BorgRepository, RepositorySettings
@@ -113,8 +114,11 @@ class _Wiring:
             policy=RetentionPolicy(**configured.retention.model_dump()),
             mail=_maildir(system, configured),
             archives=self.archives(configured.repository),
-            catalog=SqlCatalog(self._config.data_dir / "catalog" / f"{system}.db", system),
+            open_catalog=cache(partial(SqlCatalog, self._catalog_of(system), system)),
         )
+
+    def _catalog_of(self, system: str) -> Path:
+        return self._config.data_dir / "catalog" / f"{system}.db"
 
     def _archives(self, name: str) -> BorgRepository:
         repository = self._config.repository(name)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 
 from mailrewind.model.mail import Headers
-from mailrewind.model.moments import parse_moment
 from mailrewind.model.points import RestorePoint
 from mailrewind.model.restores import Then
 from mailrewind.ports import State
 from mailrewind.services.connected import Connect
+from mailrewind.services.resolving import resolve
 
 Row = tuple[Then, Headers, tuple[int, int]]
 
@@ -30,10 +30,11 @@ class Browse:
         Raises:
             UnknownSystem: No such system is configured.
             MomentUnclear, MomentInFuture, MomentTooEarly: The moment cannot be used.
-            RestorePointNotFound: There is none of this name, or none at all.
+            RestorePointNotFound: There is none of this name or none at all, or the catalogue has
+                not reached it yet.
         """
-        name = self._connect(system).name
-        return parse_moment(at, points=self._state.points(name), now=self._clock(), zone=self._zone)
+        connected = self._connect(system)
+        return resolve(connected, self._state, at, now=self._clock(), zone=self._zone)
 
     def mailboxes(self, system: str, at: str = "latest") -> Sequence[tuple[str, int, int]]:
         """Return (address, messages, bytes) of every mailbox at a moment.

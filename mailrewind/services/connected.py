@@ -19,7 +19,8 @@ class ConnectedSystem:
         policy: How long its restore points live.
         mail: The mail system itself.
         archives: Its repository.
-        catalog: What its restore points hold.
+        open_catalog: Gives the catalogue; one that is damaged is in the way of what needs it, and
+            of nothing else.
     """
 
     name: str
@@ -29,7 +30,16 @@ class ConnectedSystem:
     policy: RetentionPolicy
     mail: MailSystem
     archives: Archives
-    catalog: Catalog
+    open_catalog: Callable[[], Catalog]
+
+    @property
+    def catalog(self) -> Catalog:
+        """What its restore points hold.
+
+        Raises:
+            RecordsError: It cannot be opened.
+        """
+        return self.open_catalog()
 
 
 Connect = Callable[[str], ConnectedSystem]

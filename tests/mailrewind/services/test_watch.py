@@ -103,6 +103,18 @@ def test_failed_run_is_told_until_one_succeeds(office, watch, inbox):
     assert inbox.subjects == [f"mailrewind: {text}", f"mailrewind: over: {text}"]
 
 
+def test_damaged_catalogue_silences_no_alarm(office, inbox):
+    office.add()
+    office.back_up()
+    office.lose_catalogue(to=b"something else")
+    wired = office.wire()
+    zone = wired.config.zone
+    watch = Watch(("office",), wired.connect, wired.state, inbox, zone=zone, clock=office.clock)
+    office.clock.pass_(hours=5)
+
+    assert [alarm.key for alarm in watch.check()] == ["overdue:office"]
+
+
 def test_alarm_that_reached_nobody_is_tried_again(office, watch, inbox):
     watch.check()
     office.clock.pass_(hours=3)
