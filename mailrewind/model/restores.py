@@ -74,6 +74,11 @@ class Addition:
     target: str
     vanished_at: datetime | None
 
+    @property
+    def subject(self) -> str:
+        """What a finding calls it: a subject line is nobody's business."""
+        return f"{self.target} #{self.number}"
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -125,8 +130,10 @@ class RestorePlan:
 
     @property
     def is_over_quota(self) -> bool:
-        """Whether the additions do not fit into the quota."""
-        return self.quota is not None and self.quota.refuses(
+        """Whether the additions do not fit into the quota; nothing fits into a full one too."""
+        if self.quota is None or not self.selection.additions:
+            return False
+        return self.quota.refuses(
             added_bytes=self.added_bytes, added_messages=len(self.selection.additions)
         )
 
@@ -195,7 +202,8 @@ def select(
         top: Folder below which additions go, such as "Restored/2026-11-20"; "" for their own.
     """
     copies = Counter((message.folder, message.guid) for message in live)
-    wanted = {index for index, entry in enumerate(then) if _is_wanted(entry, request)}
+    numbers = frozenset(request.messages)
+    wanted = {n for n, entry in enumerate(then) if _is_wanted(entry, request.folders, numbers)}
     absent: list[int] = []
     for index in sorted(range(len(then)), key=lambda index: _turn(then[index], index in wanted)):
         entry = then[index]
@@ -241,9 +249,9 @@ def _take(copies: Counter[tuple[str, str]], folder: str, guid: str) -> bool:
     return True
 
 
-def _is_wanted(entry: Then, request: RestoreRequest) -> bool:
-    if request.messages and entry.number not in request.messages:
+def _is_wanted(entry: Then, folders: Sequence[str], numbers: frozenset[int]) -> bool:
+    if numbers and entry.number not in numbers:
         return False
-    if request.folders:
-        return is_in_folders(entry.message.folder, request.folders)
-    return bool(request.messages) or not is_trash_or_junk(entry.message.folder)
+    if folders:
+        return is_in_folders(entry.message.folder, folders)
+    return bool(numbers) or not is_trash_or_junk(entry.message.folder)

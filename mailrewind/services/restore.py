@@ -9,20 +9,21 @@ from datetime import datetime, timedelta, tzinfo
 
 from mailrewind.errors import (
     FolderNotFound,
-    MailrewindError,
+    MailSystemError,
     MessageNotFound,
     NoSpace,
     NothingToUndo,
     OverQuota,
     PlanOutdated,
+    RestorePointNotFound,
     VerificationFailed,
 )
 from mailrewind.formats.rfc5322 import digest_of
-from mailrewind.model.mail import Delivery, is_in_folders
-from mailrewind.model.moments import parse_moment
+from mailrewind.model.mail import Delivery, Message, Quota, is_in_folders
 from mailrewind.model.points import RestorePoint
 from mailrewind.model.reports import Finding
 from mailrewind.model.restores import (
+    Added,
     Addition,
     RestorePlan,
     RestoreReport,
@@ -31,15 +32,18 @@ from mailrewind.model.restores import (
     Then,
     select,
 )
+from mailrewind.model.words import count, size
 from mailrewind.ports import AuditLine, Progress, Report, State
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.contents import contents
+from mailrewind.services.resolving import resolve
 from mailrewind.services.verify import Delivered, read_back
 
 logger = logging.getLogger(__name__)
 
 _READ_BEFOREHAND = 500
 _KEEP_FREE_BYTES = 64 * 1024 * 1024
+_UNREADABLE = "the archive does not give its content"
 
 
 class Restore:
@@ -110,9 +114,9 @@ class Restore:
             self._state.save_plan(fresh)
             if fresh.selection.additions and fresh.digest != planned.digest:
                 raise PlanOutdated(
-                    f"plan {plan_id} would do something else by now: it meant to add "
-                    f"{len(planned.selection.additions)} messages, now it would be "
-                    f"{len(fresh.selection.additions)}; the new plan is {fresh.id}"
+                    f"Plan {plan_id} would do something else by now: it meant to add "
+                    f"{count(len(planned.selection.additions), 'message')}, now it would be "
+                    f"{len(fresh.selection.additions):,}. The new plan is {fresh.id}."
                 )
             return self._execute(fresh, report)
 
@@ -132,27 +136,32 @@ class Restore:
             NothingToUndo: No such restore, or it is undone already, or it added nothing.
             LeaseHeld: Another restore works on the mailbox.
         """
-        done = self._state.restore_report(report_id)
-        if done.undone_at is not None:
-            raise NothingToUndo(
-                f"restore {report_id} was undone at {done.undone_at:%Y-%m-%d %H:%M} UTC"
-            )
-        if not done.added:
-            raise NothingToUndo(f"restore {report_id} added nothing")
+        done = self._undoable(report_id)
         request = replace(done.plan.request, initiator=initiator, reason=reason)
         connected = self._connect(request.system)
         with self._lease(request, f"undo of {report_id} by {initiator}"):
+            done = self._undoable(report_id)  # while we waited, somebody else may have undone it
             findings = connected.mail.remove(request.mailbox, done.added)
+            quota, unasked = _quota_afterwards(connected, request.mailbox)
             undone = replace(
                 done,
                 undone_at=self._clock(),
-                findings=done.findings + tuple(findings),
-                quota=connected.mail.quota(request.mailbox),
+                findings=(*done.findings, *findings, *unasked),
+                quota=quota,
             )
             self._state.save_restore_report(undone)
         taken_out = len(done.added) - len(findings)
         self._audit("undo", request, f"{report_id}: {taken_out} of {len(done.added)} taken out")
         return undone
+
+    def _undoable(self, report_id: str) -> RestoreReport:
+        done = self._state.restore_report(report_id)
+        if done.undone_at is not None:
+            at = done.undone_at.astimezone(self._zone)
+            raise NothingToUndo(f"Restore {report_id} was undone at {at:%Y-%m-%d %H:%M %Z}.")
+        if not done.added:
+            raise NothingToUndo(f"Restore {report_id} added nothing.")
+        return done
 
     def _lease(self, request: RestoreRequest, holder: str) -> AbstractContextManager[None]:
         return self._state.lease(request.system, request.mailbox, holder, wait=self._lease_wait)
@@ -160,9 +169,7 @@ class Restore:
     def _plan(self, request: RestoreRequest) -> RestorePlan:
         connected = self._connect(request.system)
         now = self._clock()
-        point = parse_moment(
-            request.at, points=self._state.points(connected.name), now=now, zone=self._zone
-        )
+        point = resolve(connected, self._state, request.at, now=now, zone=self._zone)
         then = connected.catalog.messages(request.mailbox, point.taken_at)
         _refuse_unknown(request, point, then, connected)
         top = f"Restored/{point.taken_at.astimezone(self._zone):%Y-%m-%d}"
@@ -192,20 +199,17 @@ class Restore:
         started_at = self._clock()
         before = connected.mail.messages(plan.request.mailbox)
         stream = _Stream(connected, self._point_of(plan), plan.selection.additions, report)
-        failure: MailrewindError | None = None
-        findings: tuple[Finding, ...] = ()
+        failure: BaseException | None = None
+        findings: Sequence[Finding] = ()
         if plan.selection.additions:
             try:
-                findings = tuple(
-                    connected.mail.deliver(
-                        plan.request.mailbox, stream, over_quota=plan.request.over_quota
-                    )
+                findings = connected.mail.deliver(
+                    plan.request.mailbox, stream, over_quota=plan.request.over_quota
                 )
-            except MailrewindError as error:
+            except BaseException as error:  # cancelled, too: what is in by now must be told
                 failure = error
-        added, failed = read_back(
-            connected.mail, plan.request.mailbox, before, plan.selection.additions, stream.delivered
-        )
+        added, failed, unread = _look(connected, plan, before, stream, failure)
+        quota, unasked = _quota_afterwards(connected, plan.request.mailbox)
         done = RestoreReport(
             id=plan.id,
             plan=plan,
@@ -213,24 +217,22 @@ class Restore:
             finished_at=self._clock(),
             added=added,
             failed=failed,
-            quota=connected.mail.quota(plan.request.mailbox),
-            findings=plan.findings + findings,
+            quota=quota,
+            findings=(*plan.findings, *findings, *unasked),
         )
         self._state.save_restore_report(done)
         self._audit("restore", plan.request, _summary(done))
-        if failure is not None:
+        if failure := failure or unread:
             raise failure
         if failed:
-            raise VerificationFailed(
-                f"{len(added)} of {len(plan.selection.additions)} messages are back in "
-                f"{plan.request.mailbox}; {len(failed)} are not, such as {failed[0].subject}: "
-                f"{failed[0].text} (report {done.id})"
-            )
+            raise VerificationFailed(_failed(done))
         return done
 
     def _point_of(self, plan: RestorePlan) -> RestorePoint:
-        points = self._state.points(plan.request.system)
-        return next(point for point in points if point.name == plan.point)
+        for point in self._state.points(plan.request.system):
+            if point.name == plan.point:
+                return point
+        raise RestorePointNotFound(f"The restore point {plan.point} has been removed meanwhile.")
 
     def _audit(self, action: str, request: RestoreRequest, text: str) -> None:
         told = f"{text}; reason: {request.reason}" if request.reason else text
@@ -269,16 +271,55 @@ class _Stream:
                 )
 
 
+def _look(
+    connected: ConnectedSystem,
+    plan: RestorePlan,
+    before: Sequence[Message],
+    stream: _Stream,
+    failure: BaseException | None,
+) -> tuple[tuple[Added, ...], tuple[Finding, ...], MailSystemError | None]:
+    """Look what is back, and what is not; also what has been in the way of looking."""
+    additions = plan.selection.additions
+    unread = _UNREADABLE if failure is None else "it was not reached"
+    try:
+        added, failed = read_back(
+            connected.mail,
+            plan.request.mailbox,
+            before,
+            additions,
+            stream.delivered,
+            unread=unread,
+        )
+    except MailSystemError as error:
+        text = f"it cannot be looked for: {error}"
+        return (), tuple(Finding(addition.subject, text) for addition in additions), error
+    return added, failed, None
+
+
+def _quota_afterwards(
+    connected: ConnectedSystem, mailbox: str
+) -> tuple[Quota | None, Sequence[Finding]]:
+    """Ask for the quota; by now everything is done, and what was done must be told."""
+    try:
+        return connected.mail.quota(mailbox), ()
+    except MailSystemError as error:
+        return None, (Finding(mailbox, f"its quota could not be asked for: {error}"),)
+
+
 def _refuse_unknown(
     request: RestoreRequest, point: RestorePoint, then: Sequence[Then], connected: ConnectedSystem
 ) -> None:
     folders = [row[0] for row in connected.catalog.folders(request.mailbox, point.taken_at)]
     for wanted in request.folders:
         if not any(is_in_folders(folder, [wanted]) for folder in folders):
-            raise FolderNotFound(f"{request.mailbox} had no folder {wanted!r} at {point.name}")
+            raise FolderNotFound(
+                f"The mailbox {request.mailbox} had no folder {wanted!r} at {point.name}."
+            )
     unknown = set(request.messages) - {entry.number for entry in then}
     if unknown:
-        raise MessageNotFound(f"{request.mailbox} had no message {min(unknown)} at {point.name}")
+        raise MessageNotFound(
+            f"The mailbox {request.mailbox} had no message {min(unknown)} at {point.name}."
+        )
 
 
 def _try_reading(
@@ -291,11 +332,11 @@ def _try_reading(
         for folder, count in selection.moved
     )
     if len(where) > _READ_BEFOREHAND:
-        text = f"{len(where)} messages are too many to be read beforehand; they are read once"
+        text = f"{len(where):,} messages are too many to be read beforehand; they are read once"
         return (), (*moved, Finding(point.name, text))
     readable = {path for path, _ in contents(connected.archives, point, list(where))}
     unreadable = tuple(
-        Finding(f"{addition.target} #{addition.number}", "the archive does not give its content")
+        Finding(addition.subject, _UNREADABLE)
         for path, addition in where.items()
         if path not in readable
     )
@@ -305,14 +346,34 @@ def _try_reading(
 def _refuse_what_does_not_fit(plan: RestorePlan) -> None:
     if plan.is_over_quota and not plan.request.over_quota:
         raise OverQuota(
-            f"{plan.added_bytes} bytes in {len(plan.selection.additions)} messages do not fit "
-            f"into the quota of {plan.request.mailbox}"
+            f"{count(len(plan.selection.additions), 'message')} with {size(plan.added_bytes)} do "
+            f"not fit into the quota of {plan.request.mailbox}: {_shown(plan.quota)}."
         )
     if plan.selection.additions and plan.added_bytes + _KEEP_FREE_BYTES > plan.free_bytes:
         raise NoSpace(
-            f"{plan.added_bytes} bytes do not fit: {plan.free_bytes} are free where "
-            f"{plan.request.mailbox} lies"
+            f"{size(plan.added_bytes)} do not fit: {size(plan.free_bytes)} are free where "
+            f"{plan.request.mailbox} lies, and {size(_KEEP_FREE_BYTES)} of them stay free."
         )
+
+
+def _shown(quota: Quota | None) -> str:
+    if quota is None:
+        return "it has none"
+    used = f"{size(quota.used_bytes)} in {count(quota.used_messages, 'message')} are used"
+    limits = [
+        f"{size(quota.limit_bytes)}" if quota.limit_bytes is not None else "",
+        count(quota.limit_messages, "message") if quota.limit_messages is not None else "",
+    ]
+    return f"{used} of {' and '.join(filter(None, limits))}"
+
+
+def _failed(done: RestoreReport) -> str:
+    meant, failed = len(done.plan.selection.additions), len(done.failed)
+    return (
+        f"{meant - failed:,} of {count(meant, 'message')} are back in {done.plan.request.mailbox} "
+        f"as they were, {failed:,} {'is' if failed == 1 else 'are'} not, such as "
+        f"{done.failed[0].subject}: {done.failed[0].text.rstrip('.')}. The report is {done.id}."
+    )
 
 
 def _summary(done: RestoreReport) -> str:

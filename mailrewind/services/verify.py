@@ -33,26 +33,40 @@ def read_back(
     before: Iterable[Message],
     additions: Sequence[Addition],
     delivered: Sequence[Delivered],
+    *,
+    unread: str,
 ) -> tuple[tuple[Added, ...], tuple[Finding, ...]]:
     """Compare what is there now with what was meant.
 
+    Args:
+        mail: The mail system.
+        mailbox: Address.
+        before: What the mailbox held before.
+        additions: What was meant to be added.
+        delivered: Those of them whose content went out.
+        unread: Why the others' content did not.
+
     Returns:
         What is back, and per message that is not as it was, the reason.
+
+    Raises:
+        MailSystemError: The mailbox cannot be read.
     """
     fresh = _fresh(before, mail.messages(mailbox)) if delivered else {}
     added: list[Added] = []
     failed: list[Finding] = []
     digests = {id(entry.addition): entry.digest for entry in delivered}
     for addition in additions:
-        subject = f"{addition.target} #{addition.number}"
+        subject = addition.subject
         arrivals = fresh.get((addition.target, addition.message.guid), [])
         digest = digests.get(id(addition))
         if digest is None:
-            failed.append(Finding(subject, "its content could not be read from the archive"))
+            failed.append(Finding(subject, unread))
         elif not arrivals:
             failed.append(Finding(subject, "the mail system does not show it in its folder"))
         else:
-            arrival = arrivals.pop()
+            arrival = _best(arrivals, addition.message)
+            arrivals.remove(arrival)
             added.append(Added(arrival.folder, arrival.guid, arrival.flags))
             if difference := _difference(mail, addition, digest, arrival):
                 failed.append(Finding(subject, difference))
@@ -68,6 +82,17 @@ def _fresh(
         if known[message.path] == 0:
             fresh[message.folder, message.guid].append(message)
     return fresh
+
+
+def _best(arrivals: Sequence[Message], wanted: Message) -> Message:
+    """Choose the copy that is most like the wanted one: copies may differ in flags and date."""
+    return min(
+        arrivals,
+        key=lambda arrival: (
+            arrival.flags - _VOLATILE != wanted.flags - _VOLATILE,
+            arrival.received.replace(microsecond=0) != wanted.received.replace(microsecond=0),
+        ),
+    )
 
 
 def _difference(mail: MailSystem, addition: Addition, digest: str, arrival: Message) -> str:

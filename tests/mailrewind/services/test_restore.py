@@ -1,22 +1,66 @@
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from mailrewind.errors import (
+    ConnectionLost,
     FolderNotFound,
     LeaseHeld,
     MailboxNotFound,
+    MailServerUnreachable,
     MessageNotFound,
     MomentInFuture,
     MomentTooEarly,
     NothingToUndo,
+    OverQuota,
     PlanNotFound,
     PlanOutdated,
     RestorePointNotFound,
     UnknownSystem,
 )
+from mailrewind.model.points import PointStatus
+from mailrewind.model.reports import Finding
+from mailrewind.services.restore import Restore
+from mailrewind.systems.maildir import MaildirSystem
+from tests.doubles import MemoryArchives
 from tests.office import ADA, BOB, Office, remove
+
+
+class BreakingArchives(MemoryArchives):
+    """Breaks off after the first message of one reading."""
+
+    whole_readings = 1000
+    reason = KeyboardInterrupt
+
+    def read(self, archive, paths):
+        self.whole_readings -= 1
+        for number, found in enumerate(super().read(archive, paths)):
+            if number == 1 and self.whole_readings < 0:
+                raise self.reason
+            yield found
+
+
+class LaterSilent(MaildirSystem):
+    """Cannot be asked for the quota any more, once something was delivered."""
+
+    is_silent = False
+
+    def deliver(self, *args, **options):
+        self.is_silent = True
+        return super().deliver(*args, **options)
+
+    def quota(self, mailbox):
+        if self.is_silent:
+            raise MailServerUnreachable("The mail server does not answer.")
+        return super().quota(mailbox)
+
+
+def set_quota(office, limit_bytes, used_bytes):
+    (office.maildir(ADA) / "maildirsize").write_text(f"{limit_bytes}S\n{used_bytes} 1\n")
 
 
 @pytest.fixture
@@ -176,7 +220,7 @@ def test_plan_is_refused_when_the_mailbox_has_changed(office):
         office.services.restore.execute(plan.id, initiator="test")
     assert office.snapshot() == before
 
-    fresh = str(refusal.value).rsplit(" ", 1)[-1]
+    fresh = str(refusal.value).rstrip(".").rsplit(" ", 1)[-1]
     assert len(office.services.restore.execute(fresh, initiator="test").added) == 3
 
 
@@ -276,6 +320,130 @@ def test_wish_that_cannot_be_met_is_refused_and_changes_nothing(office, wish, re
         office.services.restore.run(office.ask(**wish))
 
     assert office.snapshot() == before
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, ConnectionLost("broken")])
+def test_restore_that_breaks_off_reports_what_is_in_and_can_be_undone(office, reason):
+    archives = BreakingArchives()
+    office.keep_archives_in_memory(archives)
+    lost = office.add_many(3)
+    office.back_up()
+    remove(lost)
+    archives.whole_readings, archives.reason = 1, reason
+
+    with pytest.raises(KeyboardInterrupt if reason is KeyboardInterrupt else ConnectionLost):
+        office.services.restore.run(office.ask())
+
+    (report,) = office.services.state.restore_reports()
+    assert sum(office.snapshot().values()) == len(report.added) == 1
+    assert [finding.text for finding in report.failed] == ["it was not reached"] * 2
+    office.services.restore.undo(report.id, initiator="test")
+    assert [line.action for line in office.services.state.audit_lines()] == ["undo", "restore"]
+    assert not office.snapshot()
+
+
+def test_report_stands_when_the_quota_cannot_be_asked_for_afterwards(office):
+    wired = office.services
+    settings = wired.connect("office").mail._settings
+    connected = replace(wired.connect("office"), mail=LaterSilent(settings))
+    restore = Restore(lambda _: connected, wired.state, zone=wired.config.zone, clock=office.clock)
+    lost = office.add_many(2)
+    office.back_up()
+    remove(lost)
+
+    report = restore.run(office.ask())
+
+    assert (len(report.added), report.quota) == (2, None)
+    text = "its quota could not be asked for: The mail server does not answer."
+    assert report.findings == (Finding(ADA, text),)
+    assert restore.undo(report.id, initiator="test").findings == (Finding(ADA, text),) * 2
+
+
+def test_undo_that_waited_for_another_undo_takes_nothing_out(office):
+    lost = office.add()
+    office.back_up()
+    lost.unlink()
+    report = office.services.restore.run(office.ask())
+    state = office.services.state
+    with ThreadPoolExecutor() as beside, state.lease("office", ADA, "another undo"):
+        waiting = beside.submit(office.services.restore.undo, report.id, initiator="test")
+        time.sleep(0.5)
+        state.save_restore_report(replace(report, undone_at=office.clock.now))
+    with pytest.raises(NothingToUndo, match="was undone"):
+        waiting.result(timeout=10)
+    assert sum(office.snapshot().values()) == 1
+
+
+def test_copies_of_one_message_with_different_flags_come_back(office):
+    first = office.add(flags="S")
+    copy = first.with_name(first.name.replace(":2,S", ",N=1:2,F"))
+    shutil.copy2(first, copy)
+    before = office.snapshot()
+    office.back_up()
+    remove([first, copy])
+
+    report = office.services.restore.run(office.ask())
+
+    assert (office.snapshot(), report.failed) == (before, ())
+
+
+def test_full_mailbox_is_no_hindrance_to_a_restore_without_additions(office):
+    office.add()
+    office.back_up()
+    set_quota(office, 100, 200)
+    assert office.services.restore.run(office.ask()).added == ()
+
+
+def test_over_quota_is_refused_in_words_and_done_when_asked(office):
+    lost = office.add(text="x" * 3000)
+    office.back_up()
+    lost.unlink()
+    set_quota(office, 4096, 3000)
+
+    with pytest.raises(OverQuota) as refusal:
+        office.services.restore.run(office.ask())
+    assert str(refusal.value) == (
+        "1 message with 5.9 KiB do not fit into the quota of ada@example.org: "
+        "2.9 KiB in 1 message are used of 4.0 KiB."
+    )
+
+    assert len(office.services.restore.run(office.ask(over_quota=True)).added) == 1
+
+
+def test_point_that_the_catalogue_lacks_is_not_restored_from(office):
+    lost = office.add()
+    first = office.back_up()
+    lost.unlink()
+    office.add()
+    second = office.services.back_up.archive("office", initiator="test")
+
+    assert office.services.restore.plan(office.ask()).point == first
+    with pytest.raises(RestorePointNotFound, match=f"{second} is not in the catalogue yet"):
+        office.services.restore.plan(office.ask(at=second))
+
+
+def test_lost_catalogue_is_named_instead_of_the_mailbox(office):
+    office.add()
+    office.back_up()
+    office.lose_catalogue()
+    office.keep_archives_in_memory(office.services.connect("office").archives)
+
+    with pytest.raises(RestorePointNotFound, match="is not in the catalogue yet") as refusal:
+        office.services.restore.plan(office.ask())
+    assert "mailrewind backup office --yes" in refusal.value.advice
+
+
+def test_plan_of_a_point_that_was_removed_is_refused(office):
+    lost = office.add()
+    point = office.back_up()
+    lost.unlink()
+    plan = office.services.restore.plan(office.ask())
+    office.back_up()
+    office.services.state.end_point(point, PointStatus.REMOVED, office.clock())
+
+    with pytest.raises(RestorePointNotFound, match=point):
+        office.services.restore.execute(plan.id, initiator="test")
+    assert not office.snapshot()
 
 
 def test_unknown_system_is_refused(office):
