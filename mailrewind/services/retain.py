@@ -75,8 +75,8 @@ class Retain:
                 self._state.end_point(point.name, PointStatus.REMOVED, self._clock())
             self._forget(connected)
             _tell(report, "giving space back", len(going), len(going))
-        connected.archives.compact()
         self._audit(system, initiator, removed=len(going), kept=len(judged) - len(going))
+        connected.archives.compact()
         return RetainReport(
             system=system,
             at=self._clock(),
@@ -87,7 +87,10 @@ class Retain:
     def _refuse_during_restores(self, system: str) -> None:
         for lease in self._state.leases():
             if lease.system == system:
-                raise LeaseHeld(f"{lease.holder} is restoring {lease.mailbox} of {system}")
+                raise LeaseHeld(
+                    f"A restore into {lease.mailbox} on {system} reads from the archives: "
+                    f"{lease.holder}."
+                )
 
     def _forget(self, connected: ConnectedSystem) -> None:
         kept = [point.taken_at for point in self._state.points(connected.name)]
