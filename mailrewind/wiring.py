@@ -114,8 +114,12 @@ class _Wiring:
             policy=RetentionPolicy(**configured.retention.model_dump()),
             mail=_maildir(system, configured),
             archives=self.archives(configured.repository),
+            repository_named=self._repository_named,
             open_catalog=cache(partial(SqlCatalog, self._catalog_of(system), system)),
         )
+
+    def _repository_named(self, name: str) -> BorgRepository | None:
+        return self.archives(name) if name in self._config.repositories else None
 
     def _catalog_of(self, system: str) -> Path:
         return self._config.data_dir / "catalog" / f"{system}.db"

@@ -104,7 +104,21 @@ class Office:
         Given the archives of before, it is as another process would find everything.
         """
         wired = self.wire()
-        connected = replace(wired.connect("office"), archives=archives or MemoryArchives())
+        self._serve(wired, replace(wired.connect("office"), archives=archives or MemoryArchives()))
+        return self
+
+    def move_to_another_repository(self, before: Archives) -> None:
+        """Make further points elsewhere; "main" stays configured."""
+        wired = self.wire()
+        moved = replace(
+            wired.connect("office"),
+            repository="other",
+            archives=MemoryArchives(),
+            repository_named={"main": before}.get,
+        )
+        self._serve(wired, moved)
+
+    def _serve(self, wired: Services, connected: ConnectedSystem) -> None:
         rest = {"zone": wired.config.zone, "clock": self.clock}
 
         def connect(system: str) -> ConnectedSystem:
@@ -118,7 +132,6 @@ class Office:
             restore=Restore(connect, wired.state, **rest),
             retain=Retain(connect, wired.state, **rest),
         )
-        return self
 
     def maildir(self, mailbox: str, folder: str = "") -> Path:
         """Return a folder's directory; ``folder`` is as on disk, such as ".Projects.2026"."""

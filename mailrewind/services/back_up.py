@@ -201,7 +201,7 @@ class BackUp:
         listing = self._listing_of(connected, point)
 
         def fetch(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-            return contents(connected.archives, point, paths)
+            return contents(connected.archives_of(point), point, paths)
 
         done = self._report_of(point.name)
         messages = without_left_places(
@@ -227,7 +227,7 @@ class BackUp:
         listed, self._listed = self._listed, None
         if listed is not None and listed[0] == point.name:
             return listed[1]
-        return files_of(connected.archives, point)
+        return files_of(connected.archives_of(point), point)
 
     def _report_of(self, point: str) -> BackupReport:
         return self._state.backup_report(point)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mailrewind.model.points import RestorePoint
 from mailrewind.model.retention import RetentionPolicy
 from mailrewind.ports import Archives, Catalog, MailSystem
 
@@ -19,6 +20,7 @@ class ConnectedSystem:
         policy: How long its restore points live.
         mail: The mail system itself.
         archives: Its repository.
+        repository_named: Gives any configured repository; None for a name that is not configured.
         open_catalog: Gives the catalogue; one that is damaged is in the way of what needs it, and
             of nothing else.
     """
@@ -30,6 +32,7 @@ class ConnectedSystem:
     policy: RetentionPolicy
     mail: MailSystem
     archives: Archives
+    repository_named: Callable[[str], Archives | None]
     open_catalog: Callable[[], Catalog]
 
     @property
@@ -40,6 +43,15 @@ class ConnectedSystem:
             RecordsError: It cannot be opened.
         """
         return self.open_catalog()
+
+    def archives_of(self, point: RestorePoint) -> Archives:
+        """Return the repository that holds a point: it stays where it was made.
+
+        Where no repository bears that name any more, it is the present one, renamed.
+        """
+        if point.repository == self.repository:
+            return self.archives
+        return self.repository_named(point.repository) or self.archives
 
 
 Connect = Callable[[str], ConnectedSystem]

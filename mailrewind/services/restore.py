@@ -261,7 +261,8 @@ class _Stream:
         self._report = report
 
     def __iter__(self) -> Iterator[Delivery]:
-        for path, content in contents(self._connected.archives, self._point, list(self._by_path)):
+        archives = self._connected.archives_of(self._point)
+        for path, content in contents(archives, self._point, list(self._by_path)):
             addition = self._by_path[path]
             self.delivered.append(Delivered(addition, digest_of(content)))
             yield Delivery(replace(addition.message, folder=addition.target), content)
@@ -334,7 +335,7 @@ def _try_reading(
     if len(where) > _READ_BEFOREHAND:
         text = f"{len(where):,} messages are too many to be read beforehand; they are read once"
         return (), (*moved, Finding(point.name, text))
-    readable = {path for path, _ in contents(connected.archives, point, list(where))}
+    readable = {path for path, _ in contents(connected.archives_of(point), point, list(where))}
     unreadable = tuple(
         Finding(addition.subject, _UNREADABLE)
         for path, addition in where.items()

@@ -1,14 +1,14 @@
 """Thin out old restore points."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, tzinfo
 
 from mailrewind.errors import LeaseHeld
-from mailrewind.model.points import PointStatus
+from mailrewind.model.points import PointStatus, RestorePoint
 from mailrewind.model.reports import RetainReport
 from mailrewind.model.retention import KeepDecision, decide, reasons_to_keep
-from mailrewind.ports import AuditLine, Progress, Report, State
+from mailrewind.ports import Archives, AuditLine, Progress, Report, State
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.schedules import interval
 
@@ -70,13 +70,15 @@ class Retain:
         going = [point for point, reasons in judged if not reasons]
         if going:
             _tell(report, "deleting archives", 0, len(going))
-            connected.archives.delete([name for point in going for name in point.archives])
+            for repository, points in _by_repository(connected, going):
+                repository.delete([name for point in points for name in point.archives])
             for point in going:
                 self._state.end_point(point.name, PointStatus.REMOVED, self._clock())
             self._forget(connected)
             _tell(report, "giving space back", len(going), len(going))
         self._audit(system, initiator, removed=len(going), kept=len(judged) - len(going))
-        connected.archives.compact()
+        for repository, _ in _by_repository(connected, going):
+            repository.compact()
         return RetainReport(
             system=system,
             at=self._clock(),
@@ -101,6 +103,19 @@ class Retain:
         text = f"{removed} restore points removed, {kept} kept"
         logger.info("%s: %s", system, text)
         self._state.audit(AuditLine(self._clock(), initiator, "retain", system, "", text))
+
+
+def _by_repository(
+    connected: ConnectedSystem, points: Iterable[RestorePoint]
+) -> list[tuple[Archives, list[RestorePoint]]]:
+    """Sort points by the repository that holds them; the present one is always among these."""
+    found: dict[int, tuple[Archives, list[RestorePoint]]] = {
+        id(connected.archives): (connected.archives, [])
+    }
+    for point in points:
+        archives = connected.archives_of(point)
+        found.setdefault(id(archives), (archives, []))[1].append(point)
+    return list(found.values())
 
 
 def _tell(report: Report | None, text: str, done: int, total: int) -> None:

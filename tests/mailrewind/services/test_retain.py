@@ -76,6 +76,22 @@ def test_message_that_is_in_no_point_any_more_leaves_the_catalogue(office):
     assert known == {2}
 
 
+def test_points_stay_with_the_repository_that_they_were_made_in(office):
+    lost = office.add()
+    names = [office.back_up() for _ in range(30)]
+    before = office.services.connect("office").archives
+    office.move_to_another_repository(before)
+    lost.unlink()
+    office.back_up()
+
+    office.services.retain.carry_out("office", initiator="test")
+
+    kept = {point.name for point in office.services.state.points("office")}
+    assert set(before.names()) == {f"{name}-mail" for name in kept.intersection(names)}
+    assert 3 < len(before.names()) < 30
+    assert len(office.services.restore.run(office.ask(at=names[-1])).added) == 1
+
+
 def test_retention_waits_for_a_running_restore(office):
     office.add()
     office.back_up()
