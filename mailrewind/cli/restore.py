@@ -165,6 +165,9 @@ def _show_plan(invocation: Invocation, plan: RestorePlan) -> None:
     if not additions:
         show.line("Nothing is missing; there is nothing to do.")
         return
+    if plan.is_over_quota and not plan.request.over_quota:
+        show.line("It does not fit into the quota. To go over it, plan again with --over-quota.")
+        return
     show.line(f"Nothing has been changed. Do it with: {command}")
 
 

@@ -180,3 +180,12 @@ def test_place_without_the_message_is_refused(call: Call, loss: Loss, tmp_path: 
     assert call(*loss.restore, "--folder", "Nowhere").exit_code == 10
     assert call(*loss.restore, "--message", "999999").exit_code == 10
     assert call("restore", "mailbox", "office", "eve@example.org").exit_code == 10
+
+
+def test_plan_over_quota_says_the_way_that_is_open(call: Call, loss: Loss) -> None:
+    (loss.office.maildir(loss.mailbox) / "maildirsize").write_text("2C\n0 0\n")
+    refused, allowed = call(*loss.restore).stdout, call(*loss.restore, "--over-quota").stdout
+    assert refused.splitlines()[-1] == (
+        "It does not fit into the quota. To go over it, plan again with --over-quota."
+    )
+    assert allowed.splitlines()[-1].startswith("Nothing has been changed. Do it with: ")
