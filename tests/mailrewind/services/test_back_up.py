@@ -6,6 +6,7 @@ import pytest
 from mailrewind.errors import PassphraseWrong, SourceMissing
 from mailrewind.model.points import PointStatus
 from tests.busy_users import busy_users
+from tests.doubles import MemoryArchives
 from tests.office import ADA, BOB, NOON, Office, remove
 
 
@@ -171,6 +172,41 @@ def test_lists_written_between_two_tries_are_archived(quick):
 
     late = [file.path for file in connected.archives.files(f"{point.name}-late1")]
     assert late == [str(keywords)[1:]]
+
+
+class BlindArchives(MemoryArchives):
+    """Meets one message in its second late archive only, as if it had been renamed each time.
+
+    The first late archive is followed by a line in which Dovecot gives the message its GUID.
+    """
+
+    def create(self, archive, capture, *, report=None):
+        done = super().create(archive, capture, report=report)
+        items = self.archives[archive]
+        self.archives[archive] = [item for item in items if "/cur/" not in item[0].path]
+        return done
+
+    def create_from_paths(self, archive, paths):
+        if not archive.endswith("late1"):
+            return super().create_from_paths(archive, paths)
+        done = super().create_from_paths(archive, [])
+        uidlist = self.maildir / "dovecot-uidlist"
+        uidlist.write_text(f"3 V1 N2\n1 Gits-guid :{self.name}\n")
+        later = (NOON + timedelta(minutes=1)).timestamp()
+        os.utime(uidlist, (later, later))
+        return done
+
+
+def test_message_that_is_caught_late_has_the_guid_that_it_got_late(quick):
+    archives = BlindArchives()
+    archives.maildir, archives.name = quick.maildir(ADA), quick.add().name
+    quick.keep_archives_in_memory(archives)
+
+    point = quick.services.back_up.run("office", initiator="test")
+
+    then = quick.services.connect("office").catalog.messages(ADA, point.taken_at)
+    assert [entry.message.guid for entry in then] == ["its-guid"]
+    assert point.late == 1
 
 
 def test_lost_catalogue_is_filled_from_all_points_by_the_next_backup(quick):
