@@ -199,7 +199,7 @@ def add_keywords(folder: int, wanted: frozenset[str], ownership: Ownership) -> t
     known = read_keywords(read_if_there(folder, KEYWORDS))
     if wanted <= set(known):
         return known
-    with _locked(folder, ownership) as (lock, lock_name):
+    with _replaced(folder, ownership) as lock:
         names = list(read_keywords(read_if_there(folder, KEYWORDS)))
         for keyword in sorted(wanted - set(names)):
             if "" in names:
@@ -207,8 +207,6 @@ def add_keywords(folder: int, wanted: frozenset[str], ownership: Ownership) -> t
             elif len(names) < len(maildir.KEYWORD_LETTERS):
                 names.append(keyword)
         os.write(lock, write_keywords(names))
-        os.fsync(lock)
-        os.rename(lock_name, KEYWORDS, src_dir_fd=folder, dst_dir_fd=folder)
     return tuple(names)
 
 
@@ -244,7 +242,8 @@ def write_file(
 
 
 @contextmanager
-def _locked(folder: int, ownership: Ownership) -> Iterator[tuple[int, str]]:
+def _replaced(folder: int, ownership: Ownership) -> Iterator[int]:
+    """Lock the list of keywords, and put what is written into the lock in its place."""
     name = f"{KEYWORDS}.lock"
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
@@ -260,8 +259,11 @@ def _locked(folder: int, ownership: Ownership) -> Iterator[tuple[int, str]]:
             time.sleep(0.05)
     try:
         ownership.give(lock, mode=ownership.file_mode)
-        yield lock, name
+        yield lock
+        os.fsync(lock)
+        os.rename(name, KEYWORDS, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:  # only then: after the renaming, a lock of this name is somebody else's
+        os.unlink(name, dir_fd=folder)
+        raise
     finally:
         os.close(lock)
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=folder)
