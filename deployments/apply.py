@@ -13,11 +13,10 @@ from pathlib import Path
 from mailrewind.config import Config, load
 from mailrewind.errors import MailrewindError, StackError
 
+from . import pool
 from .api import Api, ApiRefused
 from .declaration import Deployment, Json, Schedule, declared
 from .difference import Difference, Found, difference, read
-
-QUEUES = {"restore": 1, "backup": 2}
 
 
 def apply(config: Config, api: Api, *, dry_run: bool = False) -> Difference:
@@ -36,7 +35,7 @@ def apply(config: Config, api: Api, *, dry_run: bool = False) -> Difference:
     needed = difference(wanted, found, pool=config.prefect.pool)
     if dry_run or needed.is_empty:
         return needed
-    _require_pool(api, config.prefect.pool)
+    _require_pool(api, config)
     for deployment in needed.new:
         _create(api, deployment)
     for there, deployment in needed.changed:
@@ -73,21 +72,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _require_pool(api: Api, pool: str) -> None:
+def _require_pool(api: Api, config: Config) -> None:
+    """See that the pool is there, and its queues as `mailrewind up` makes them."""
+    name = config.prefect.pool
     try:
-        api.get(f"/work_pools/{pool}")
+        api.get(f"/work_pools/{name}")
     except ApiRefused as error:
         if error.status != 404:
             raise
         raise StackError(
-            f"The Prefect server has no work pool {pool!r}.",
+            f"The Prefect server has no work pool {name!r}.",
             advice="`mailrewind up` makes it, with a template that runs nothing but our flows.",
         ) from error
-    there = {queue["name"] for queue in api.post(f"/work_pools/{pool}/queues/filter", {})}
-    for queue, priority in QUEUES.items():
-        if queue not in there:
-            body = {"name": queue, "priority": priority}
-            api.post(f"/work_pools/{pool}/queues", body)
+    pool.ensure_queues(api, config)
 
 
 def _create(api: Api, deployment: Deployment) -> None:

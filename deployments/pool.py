@@ -36,8 +36,7 @@ def worker_limit(config: Config) -> int:
 def ensure(api: Api, config: Config) -> None:
     """Create the pool and its queues, or put them back as they should be.
 
-    The queue of backups leaves one place free, so that a herd of them never delays a restore. A
-    pool that an operator has paused stays paused.
+    A pool that an operator has paused stays paused.
     """
     name = config.prefect.pool
     try:
@@ -51,6 +50,15 @@ def ensure(api: Api, config: Config) -> None:
         )
     else:
         api.patch(f"/work_pools/{name}", {"base_job_template": template()})
+    ensure_queues(api, config)
+
+
+def ensure_queues(api: Api, config: Config) -> None:
+    """Create the queues of the pool, or put them back as they should be.
+
+    The queue of backups leaves one place free, so that a herd of them never delays a restore.
+    """
+    name = config.prefect.pool
     _ensure_queue(api, name, RESTORE_QUEUE, priority=1, limit=None)
     _ensure_queue(api, name, BACKUP_QUEUE, priority=2, limit=max(1, worker_limit(config) - 1))
 

@@ -9,6 +9,7 @@ from deployments.api import Api, ApiRefused
 from deployments.apply import apply, main
 from deployments.declaration import Json, declared
 from deployments.difference import Difference
+from deployments.pool import worker_limit
 from mailrewind.config import Config, load
 from mailrewind.errors import StackError
 from tests.prefect_server import PrefectServer
@@ -254,11 +255,15 @@ def test_without_the_pool_nothing_is_written(api: Api, configured: Callable[...,
     assert names(api) == []
 
 
-def test_restores_are_asked_for_before_backups(api: Api, configured: Callable[..., Config]) -> None:
-    apply(configured("office"), api)
+def test_restores_are_asked_for_before_backups_which_leave_them_a_place(
+    api: Api, configured: Callable[..., Config]
+) -> None:
+    config = configured("office")
+    apply(config, api)
     queues = api.post("/work_pools/mail/queues/filter", {})
-    priority = {queue["name"]: queue["priority"] for queue in queues}
-    assert priority["restore"] < priority["backup"]
+    found = {queue["name"]: (queue["priority"], queue["concurrency_limit"]) for queue in queues}
+    assert found["restore"] == (1, None)
+    assert found["backup"] == (2, worker_limit(config) - 1)
 
 
 def test_a_command_line_that_meets_a_bad_configuration_ends_with_its_family_s_code(
