@@ -54,7 +54,7 @@ def test_what_needs_an_operator_is_tried_once_and_says_what_to_do() -> None:
     assert attempts == [1]
     assert state.name == "Failed"
     assert state.message == (
-        "Flow run encountered an exception: MailboxNotFound: no such mailbox: ada. "
+        "Flow run encountered an exception: MailboxNotFound: No such mailbox: ada. "
         "See `mailrewind mailboxes SYSTEM` for the addresses."
     )
 

@@ -126,7 +126,7 @@ def test_unknown_error_shows_the_line_that_matters():
 def test_text_that_is_no_json_is_shown_when_nothing_else_was_said():
     error = error_after("borg: error: argument --compression: no such thing")
 
-    assert str(error).endswith("argument --compression: no such thing")
+    assert str(error).endswith("argument --compression: no such thing.")
 
 
 def test_message_behind_a_prompt_is_understood():
