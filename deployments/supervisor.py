@@ -6,17 +6,13 @@ takes them over.
 """
 
 import argparse
-import hashlib
 import importlib.util
-import json
 import logging
-import os
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,9 +21,8 @@ from mailrewind.errors import MailrewindError, StackError
 from mailrewind.ports import Process
 from mailrewind.transports.processes import this_process
 
-from . import catch_up, children, pool, record, selftest, settings
+from . import catch_up, children, pool, programs, record, selftest, settings
 from .api import Api
-from .children import Program
 from .chores import now_utc, watch_for_ever
 from .drain import Say, take_down
 from .keeping import TICK_SECONDS, Kept, Signals, StopAsked
@@ -55,10 +50,10 @@ class Supervisor:
         self._began = time.monotonic()
         self._say_line = say
         self._signals = Signals()
-        self._server = Kept(_server_program(config, self._auth))
-        self._worker = Kept(_worker_program(config, self._auth))
+        self._server = Kept(programs.server(config, self._auth))
+        self._worker = Kept(programs.worker(config, self._auth))
         self._retiring: tuple[Process, ...] = ()
-        self._fingerprint = _fingerprint(self._server.program, self._worker.program)
+        self._fingerprint = programs.fingerprint(self._server.program, self._worker.program)
 
     def run(self) -> None:
         """Bring everything up, keep it so, and take it down when told to.
@@ -150,7 +145,7 @@ class Supervisor:
         if importlib.util.find_spec("deployments.apply") is None:
             self._say("nothing is declared: no deployments")
             return
-        program = _client_program(self._config, self._auth, "apply", ["deployments.apply"])
+        program = programs.apply(self._config, self._auth)
         process = children.start(program)
         try:
             while children.is_running(process):
@@ -269,47 +264,6 @@ def main() -> None:
         except MailrewindError as error:
             logger.error("%s %s", error, error.advice)  # noqa: TRY400 - written for the operator
             sys.exit(error.exit_code)
-
-
-def _server_program(config: Config, auth: str) -> Program:
-    place = settings.home(config)
-    return Program(
-        name="server",
-        argv=[sys.executable, "-P", "-m", "deployments.server"],
-        environment=settings.server_environment(config, auth, os.environ),
-        cwd=place,
-        log=place / "server.log",
-    )
-
-
-def _worker_program(config: Config, auth: str) -> Program:
-    limit = str(pool.worker_limit(config))
-    return _client_program(
-        config,
-        auth,
-        "worker",
-        ["deployments.worker", "--supervised", "--pool", config.prefect.pool, "--limit", limit],
-    )
-
-
-def _client_program(config: Config, auth: str, name: str, module: Sequence[str]) -> Program:
-    place = settings.home(config)
-    return Program(
-        name=name,
-        argv=[sys.executable, "-P", "-m", *module],
-        environment=settings.client_environment(config, auth, os.environ),
-        cwd=place,
-        log=place / f"{name}.log",
-    )
-
-
-def _fingerprint(*programs: Program) -> str:
-    """Return a digest of how the children are started, apart from what differs between shells."""
-    known = [
-        (program.argv, sorted((k, v) for k, v in program.environment.items() if "PREFECT" in k))
-        for program in programs
-    ]
-    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
 def _require_free_port(port: int) -> None:
