@@ -18,29 +18,44 @@ def contents(
     """Yield (path, content) of what can be read; the caller compares what came with the wish.
 
     The second pass makes small archives after the large one, so they are asked first. A damaged
-    stretch of an archive costs the messages that lie in it and no others.
+    stretch of an archive costs the messages that lie in it and no others; where the archive's own
+    list is damaged, borg does not get beyond that place, whatever it is asked for.
     """
     wanted = set(paths)
     for archive in reversed(point.archives):
         if not wanted:
             return
-        for path, content in _read_around_damage(archives, archive, sorted(wanted)):
+        for path, content in _read_past_damage(archives, archive, sorted(wanted)):
             wanted.discard(path)
             yield path, content
 
 
-def _read_around_damage(
+def _read_past_damage(
     archives: Archives, archive: str, paths: Sequence[str]
 ) -> Iterator[tuple[str, bytes]]:
-    seen: set[str] = set()
+    pending = [list(paths)]
+    is_listed = False
+    while pending:
+        seen: set[str] = set()
+        some = pending.pop()
+        try:
+            for path, content in archives.read(archive, some):
+                seen.add(path)
+                yield path, content
+        except RepositoryDamaged:
+            is_listed = is_listed or _can_be_listed(archives, archive)
+            if not is_listed:
+                return
+            rest = [path for path in some if path not in seen]
+            middle = len(rest) // 2
+            if middle:
+                pending += [rest[middle:], rest[:middle]]
+
+
+def _can_be_listed(archives: Archives, archive: str) -> bool:
     try:
-        for path, content in archives.read(archive, paths):
-            seen.add(path)
-            yield path, content
+        for _ in archives.files(archive):
+            pass
     except RepositoryDamaged:
-        rest = [path for path in paths if path not in seen]
-        if len(rest) <= 1:
-            return
-        middle = len(rest) // 2
-        for half in (rest[:middle], rest[middle:]):
-            yield from _read_around_damage(archives, archive, half)
+        return False
+    return True
