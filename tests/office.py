@@ -104,7 +104,7 @@ class Office:
         Given the archives of before, it is as another process would find everything.
         """
         wired = self.wire()
-        self._serve(wired, replace(wired.connect("office"), archives=archives or MemoryArchives()))
+        self.serve(wired, replace(wired.connect("office"), archives=archives or MemoryArchives()))
         return self
 
     def move_to_another_repository(self, before: Archives) -> None:
@@ -116,9 +116,10 @@ class Office:
             archives=MemoryArchives(),
             repository_named={"main": before}.get,
         )
-        self._serve(wired, moved)
+        self.serve(wired, moved)
 
-    def _serve(self, wired: Services, connected: ConnectedSystem) -> None:
+    def serve(self, wired: Services, connected: ConnectedSystem) -> None:
+        """Put other adapters below the services."""
         rest = {"zone": wired.config.zone, "clock": self.clock}
 
         def connect(system: str) -> ConnectedSystem:
