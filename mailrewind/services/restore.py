@@ -2,8 +2,8 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 
@@ -203,11 +203,9 @@ class Restore:
         findings: Sequence[Finding] = ()
         if plan.selection.additions:
             try:
-                # Closed here, for an error keeps what it passed through, and so the reader, alive.
-                with closing(iter(stream)) as deliveries:
-                    findings = connected.mail.deliver(
-                        plan.request.mailbox, deliveries, over_quota=plan.request.over_quota
-                    )
+                findings = connected.mail.deliver(
+                    plan.request.mailbox, stream, over_quota=plan.request.over_quota
+                )
             except BaseException as error:  # cancelled, too: what is in by now must be told
                 failure = error
         added, failed, unread = _look(connected, plan, before, stream, failure)
@@ -262,7 +260,7 @@ class _Stream:
         self._by_path = {addition.message.path: addition for addition in additions}
         self._report = report
 
-    def __iter__(self) -> Generator[Delivery]:
+    def __iter__(self) -> Iterator[Delivery]:
         archives = self._connected.archives_of(self._point)
         for path, content in contents(archives, self._point, list(self._by_path)):
             addition = self._by_path[path]

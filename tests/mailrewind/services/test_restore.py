@@ -8,7 +8,6 @@ import pytest
 
 from mailrewind.errors import (
     ConnectionLost,
-    DeliveryFailed,
     FolderNotFound,
     LeaseHeld,
     MailboxNotFound,
@@ -43,27 +42,6 @@ class BreakingArchives(MemoryArchives):
             if number == 1 and self.whole_readings < 0:
                 raise self.reason
             yield found
-
-
-class CountingArchives(MemoryArchives):
-    """Knows how many readings are open."""
-
-    open_readings = 0
-
-    def read(self, archive, paths):
-        self.open_readings += 1
-        try:
-            yield from super().read(archive, paths)
-        finally:
-            self.open_readings -= 1
-
-
-class Refusing(MaildirSystem):
-    """Looks at the first message and takes none."""
-
-    def deliver(self, mailbox, deliveries, *, over_quota=False):
-        first = next(iter(deliveries)).message
-        raise DeliveryFailed(f"{first.folder} is full")
 
 
 class LaterSilent(MaildirSystem):
@@ -362,25 +340,6 @@ def test_restore_that_breaks_off_reports_what_is_in_and_can_be_undone(office, re
     office.services.restore.undo(report.id, initiator="test")
     assert [line.action for line in office.services.state.audit_lines()] == ["undo", "restore"]
     assert not office.snapshot()
-
-
-def test_failed_delivery_leaves_no_reader_behind(office):
-    archives = CountingArchives()
-    wired = office.services
-    connected = replace(
-        wired.connect("office"),
-        mail=Refusing(wired.connect("office").mail._settings),
-        archives=archives,
-    )
-    office.serve(wired, connected)
-    lost = office.add_many(3)
-    office.back_up()
-    remove(lost)
-
-    with pytest.raises(DeliveryFailed) as refusal:
-        office.services.restore.run(office.ask())
-
-    assert (str(refusal.value), archives.open_readings) == ("INBOX is full.", 0)
 
 
 def test_report_stands_when_the_quota_cannot_be_asked_for_afterwards(office):
