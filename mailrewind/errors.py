@@ -71,15 +71,17 @@ class MailrewindError(Exception):
     Attributes:
         retryable: Whether the same call may succeed later without anybody's hand.
         exit_code: What the command line ends with.
+        is_sentence: Whether the message gets its capital letter and its full stop.
         advice: What to do next; a sentence, or "" when the message says it all.
     """
 
     retryable: ClassVar[bool] = False
     exit_code: ClassVar[int] = 1
     default_advice: ClassVar[str] = ""
+    is_sentence: ClassVar[bool] = True
 
     def __init__(self, message: str, *, advice: str = "") -> None:
-        super().__init__(_sentence(message))
+        super().__init__(_sentence(message) if self.is_sentence else message)
         self.advice = advice or self.default_advice
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -91,7 +93,7 @@ def _sentence(message: str) -> str:
     first, *_ = message.split(maxsplit=1) or [""]
     if first.isascii() and first.isalpha() and first.islower():  # a word, and no path or name
         message = message[:1].upper() + message[1:]
-    return message if "\n" in message or message.endswith((".", "!", "?", ":")) else f"{message}."
+    return message if message.endswith((".", "!", "?", ":")) else f"{message}."
 
 
 def _rebuild(kind: type[MailrewindError], message: str, advice: str) -> MailrewindError:
@@ -111,8 +113,12 @@ class ConfigurationMissing(ConfigurationError):
 
 
 class ConfigurationInvalid(ConfigurationError):
-    """The configuration file does not say something usable."""
+    """The configuration file does not say something usable.
 
+    Its text is not made a sentence: it may be a list of places, as a compiler writes it.
+    """
+
+    is_sentence = False
     default_advice = "Mend the line and run `mailrewind config check`."
 
 

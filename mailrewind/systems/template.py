@@ -49,13 +49,15 @@ class Template:
         holders = _HOLDER.findall(text)
         fixed = next((n for n, name in enumerate(segments) if _HOLDER.search(name)), 0)
         if not text.startswith("/") or {"", ".", ".."} & set(segments):
-            raise ConfigurationInvalid(f"the path template {text!r} is not a plain absolute path")
+            raise ConfigurationInvalid(f"The path template {text!r} is not a plain absolute path.")
         if set(holders) not in _WHOLE or len(holders) != len(set(holders)):
             raise ConfigurationInvalid(
-                f"the path template {text!r} needs {{domain}} and {{local}}, or {{address}}, once"
+                f"The path template {text!r} needs {{domain}} and {{local}}, or {{address}}, once."
             )
         if fixed == 0:
-            raise ConfigurationInvalid(f"the path template {text!r} begins with no fixed directory")
+            raise ConfigurationInvalid(
+                f"The path template {text!r} begins with no fixed directory."
+            )
         self.root = Path("/", *segments[:fixed])
         self._text = text.strip("/")
         self._holders = frozenset(holders)

@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from mailrewind.errors import DeliveryFailed, RecordsFull
+from mailrewind.errors import ConfigurationInvalid, DeliveryFailed, RecordsFull
 
 
 @pytest.mark.parametrize(
@@ -12,11 +12,14 @@ from mailrewind.errors import DeliveryFailed, RecordsFull
         ("office-2 is no mailbox", "office-2 is no mailbox."),
         ("ada@example.org is held", "ada@example.org is held."),
         ("/var/vmail: Permission denied.", "/var/vmail: Permission denied."),
-        ("line 1\nline 2", "Line 1\nline 2"),
     ],
 )
 def test_error_is_a_sentence_and_names_stay_as_they_are(message, said):
     assert str(DeliveryFailed(message)) == said
+
+
+def test_places_in_a_configuration_stay_as_they_are():
+    assert str(ConfigurationInvalid("path: unknown key")) == "path: unknown key"
 
 
 def test_error_crosses_a_process_border_with_its_advice():
