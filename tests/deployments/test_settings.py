@@ -35,7 +35,7 @@ def test_prefect_itself_accepts_every_setting(config: Config) -> None:
             "print(s.api.url, s.server.api.host, s.server.api.port, s.server.api.auth_string"
             ".get_secret_value(), s.server.api.csrf_protection_enabled, s.server.ui.api_url,"
             " s.server.analytics_enabled, s.server.ui.show_promotional_content,"
-            " s.flows.heartbeat_frequency, s.server.services.db_vacuum.enabled,"
+            " s.flows.heartbeat_frequency, sorted(s.server.services.db_vacuum.enabled),"
             " s.server.services.db_vacuum.retention_period, s.server.events.retention_period,"
             " s.results.persist_by_default, s.server.api.cors_allowed_origins, sep='\\n')",
         ],
@@ -54,7 +54,7 @@ def test_prefect_itself_accepts_every_setting(config: Config) -> None:
         "False",
         "False",
         "30",
-        "{'events', 'flow_runs'}",
+        "['events', 'flow_runs']",
         "14 days, 0:00:00",
         "1 day, 0:00:00",
         "False",
