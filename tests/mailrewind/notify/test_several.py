@@ -35,14 +35,14 @@ def test_one_broken_way_does_not_silence_the_others(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING):
         Several([first, broken, last]).tell("subject", "text")
     assert (first.told, last.told) == ([("subject", "text")], [("subject", "text")])
-    assert caplog.messages == ["one way to tell the operators failed: no token"]
+    assert caplog.messages == ["one way to tell the operators failed: No token."]
 
 
 def test_nobody_told_is_an_error_with_every_reason(caplog: pytest.LogCaptureFixture) -> None:
     ways = [Broken(errors.NotificationFailed(f"{n} is dead.")) for n in ("a", "b")]
     with pytest.raises(errors.NotificationFailed) as caught:
         Several(ways).tell("subject", "text")
-    assert str(caught.value) == "a is dead. b is dead."
+    assert str(caught.value) == "The mail is dead. The app is dead."
     assert caplog.messages == []
 
 
