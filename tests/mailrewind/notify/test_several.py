@@ -39,7 +39,7 @@ def test_one_broken_way_does_not_silence_the_others(caplog: pytest.LogCaptureFix
 
 
 def test_nobody_told_is_an_error_with_every_reason(caplog: pytest.LogCaptureFixture) -> None:
-    ways = [Broken(errors.NotificationFailed(f"{n} is dead.")) for n in ("a", "b")]
+    ways = [Broken(errors.NotificationFailed(f"The {n} is dead.")) for n in ("mail", "app")]
     with pytest.raises(errors.NotificationFailed) as caught:
         Several(ways).tell("subject", "text")
     assert str(caught.value) == "The mail is dead. The app is dead."
