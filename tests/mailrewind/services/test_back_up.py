@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -242,6 +243,34 @@ def test_point_whose_archives_were_deleted_does_not_keep_others_out_of_the_catal
     quick.services.back_up.index(second)
 
     assert quick.services.browse.resolve("office").name == second
+
+
+def test_what_a_failed_run_left_is_told_from_a_system_whose_name_begins_alike(quick):
+    quick.add()
+    connected = quick.services.connect("office")
+    failed = quick.services.back_up._begin(connected)
+    quick.services.state.end_point(failed.name, PointStatus.FAILED, NOON)
+    alike = [f"office-2-{NOON:%FT%TZ}-mail", f"{failed.name}0-mail"]
+    connected.archives.archives |= {name: [] for name in [f"{failed.name}-mail", *alike]}
+    quick.clock.pass_(hours=1)
+
+    point = quick.back_up()
+
+    assert connected.archives.names() == [*alike, f"{point}-mail"]
+
+
+def test_points_outlive_another_archive_prefix(quick):
+    lost = quick.add()
+    first = quick.back_up()
+    lost.unlink()
+    connected = replace(quick.services.connect("office"), prefix="hall")
+    quick.serve(quick.services, connected)
+
+    second = quick.back_up()
+
+    assert connected.archives.names() == [f"{first}-mail", f"{second}-mail"]
+    assert second == "hall-2026-11-20T13:00:00Z"
+    assert len(quick.services.restore.run(quick.ask(at=first)).added) == 1
 
 
 def test_index_catches_up_with_points_it_missed(quick):
