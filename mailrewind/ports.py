@@ -397,7 +397,7 @@ class State(Protocol):
         ...
 
     def end_point(self, point: str, status: PointStatus, at: datetime) -> None:
-        """Move a point on to ``complete``, ``failed`` or ``removed``."""
+        """Move a point on to ``complete``, ``failed``, ``cancelled`` or ``removed``."""
         ...
 
     def points(

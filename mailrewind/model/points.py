@@ -14,6 +14,7 @@ class PointStatus(StrEnum):
     MAKING = "making"
     COMPLETE = "complete"
     FAILED = "failed"
+    CANCELLED = "cancelled"
     REMOVED = "removed"
 
 

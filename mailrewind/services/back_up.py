@@ -76,8 +76,8 @@ class BackUp:
             if not error.retryable:
                 self._state.end_point(point.name, PointStatus.FAILED, self._clock())
             raise
-        except BaseException:  # cancelled: the next run removes what stands
-            self._state.end_point(point.name, PointStatus.FAILED, self._clock())
+        except BaseException:  # somebody's wish, so no failure; the next run removes what stands
+            self._state.end_point(point.name, PointStatus.CANCELLED, self._clock())
             raise
         self._state.save_backup_report(done)
         self._state.end_point(point.name, PointStatus.COMPLETE, self._clock())
@@ -193,7 +193,7 @@ class BackUp:
             self._state.end_point(point.name, PointStatus.REMOVED, self._clock())
 
     def _failed_points(self, system: str) -> Sequence[RestorePoint]:
-        return self._state.points(system, (PointStatus.FAILED,))
+        return self._state.points(system, (PointStatus.FAILED, PointStatus.CANCELLED))
 
     def _index(
         self, connected: ConnectedSystem, point: RestorePoint, report: Report | None

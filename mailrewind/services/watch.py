@@ -197,6 +197,8 @@ class Watch:
         return failed[-1]
 
     def _is_alarming(self, overview: SystemOverview) -> bool:
+        if overview.newest is None and overview.running is not None:
+            return False  # a first backup may take days
         since = overview.newest.taken_at if overview.newest else self._known_since(overview.name)
         cron = self._connect(overview.name).cron
         return is_overdue(since, cron, self._zone, self._clock(), factor=_ALARM_AFTER_INTERVALS)

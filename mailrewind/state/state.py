@@ -281,6 +281,8 @@ class SqlState:
             connection.execute(insert(table).values(**key, **columns))
 
     def _document(self, table: Table, key: str) -> str | None:
+        if not key.isascii():  # no id of ours, and perhaps nothing that a database takes
+            return None
         with self._database.read() as connection:
             return connection.execute(
                 select(table.c.document).where(next(iter(table.primary_key)) == key)

@@ -6,6 +6,7 @@ import pytest
 
 from mailrewind.errors import PassphraseWrong, SourceMissing
 from mailrewind.model.points import PointStatus
+from mailrewind.ports import Progress
 from tests.busy_users import busy_users
 from tests.doubles import MemoryArchives
 from tests.office import ADA, BOB, NOON, Office, remove
@@ -111,6 +112,20 @@ def test_archives_of_a_failed_run_are_removed_by_the_next(office):
     names = connected.archives.names()
     assert not [name for name in names if name.startswith(point.name)]
     assert len(names) == 2
+
+
+def test_cancelled_backup_is_no_failure(office):
+    office.add()
+
+    def cancel(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        office.services.back_up.run("office", initiator="test", report=cancel)
+
+    state = office.services.state
+    assert [point.status for point in state.points("office", tuple(PointStatus))] == ["cancelled"]
+    assert state.points("office", (PointStatus.FAILED,)) == []
 
 
 def test_step_that_is_tried_again_takes_the_archive_that_stands(office):

@@ -451,6 +451,7 @@ def test_unknown_system_is_refused(office):
         office.services.browse.resolve("elsewhere")
 
 
-def test_unknown_plan_is_refused(office):
+@pytest.mark.parametrize("plan_id", ["00000000", "", "'; drop table plan; --", "\udcff"])
+def test_unknown_plan_is_refused(office, plan_id):
     with pytest.raises(PlanNotFound):
-        office.services.restore.execute("00000000", initiator="test")
+        office.services.restore.execute(plan_id, initiator="test")

@@ -69,6 +69,13 @@ def test_new_system_has_two_intervals_for_its_first_point(office, watch, inbox):
     assert inbox.subjects == ["mailrewind: office has no restore point yet"]
 
 
+def test_first_backup_may_take_as_long_as_it_needs(office, watch, inbox):
+    watch.check()
+    office.services.back_up._begin(office.services.connect("office"))
+    office.clock.pass_(hours=30)
+    assert (watch.check(), inbox.subjects) == ((), [])
+
+
 def test_missed_run_is_caught_up_before_it_is_an_alarm(office, watch, inbox):
     office.add()
     back_up_on_time(office)
