@@ -11,7 +11,8 @@ from mailrewind.model.reports import Finding
 from mailrewind.model.restores import Added, Addition
 from mailrewind.ports import MailSystem
 
-_VOLATILE = frozenset({"\\Recent"})
+_RECENT = frozenset({"\\Recent"})
+_READ_MEANWHILE = frozenset({"\\Seen"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _best(arrivals: Sequence[Message], wanted: Message) -> Message:
     return min(
         arrivals,
         key=lambda arrival: (
-            arrival.flags - _VOLATILE != wanted.flags - _VOLATILE,
+            _flags_differ(arrival, wanted),
             arrival.received.replace(microsecond=0) != wanted.received.replace(microsecond=0),
         ),
     )
@@ -97,7 +98,7 @@ def _best(arrivals: Sequence[Message], wanted: Message) -> Message:
 
 def _difference(mail: MailSystem, addition: Addition, digest: str, arrival: Message) -> str:
     wanted = addition.message
-    if arrival.flags - _VOLATILE != wanted.flags - _VOLATILE:
+    if _flags_differ(arrival, wanted):
         return f"its flags are {sorted(arrival.flags)}, they were {sorted(wanted.flags)}"
     if arrival.received.replace(microsecond=0) != wanted.received.replace(microsecond=0):
         return f"its date is {arrival.received:%F %T} UTC, it was {wanted.received:%F %T} UTC"
@@ -106,3 +107,8 @@ def _difference(mail: MailSystem, addition: Addition, digest: str, arrival: Mess
     except MailSystemError as error:
         return f"it cannot be read back: {error}"
     return "" if digest_of(content) == digest else "its content is not what was delivered"
+
+
+def _flags_differ(arrival: Message, wanted: Message) -> bool:
+    changed = (arrival.flags ^ wanted.flags) - _RECENT
+    return bool(changed - (arrival.flags & _READ_MEANWHILE))  # its owner may have opened it
