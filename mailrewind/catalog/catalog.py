@@ -147,7 +147,7 @@ class SqlCatalog:
         with self._database.read() as connection:
             found = self._folders_of(connection, mailbox, at)
         ordered = sorted(found.items(), key=lambda item: (item[0] != "INBOX", item[0]))
-        return [(path, *counts) for path, (_, *counts) in ordered]  # type: ignore[misc]
+        return [(path, *counts) for path, (_, *counts) in ordered]  # type: ignore[misc]  # mypy forgets the length of what is starred
 
     def messages(self, mailbox: str, at: datetime) -> Sequence[Then]:
         """Return every message of a mailbox as of a point, in all folders, by number.

@@ -243,7 +243,7 @@ def test_same_tables_can_be_made_on_postgresql(kind: Kind) -> None:
     statements = []
     for table in kind.schema.metadata.sorted_tables:
         statements += [CreateTable(table), *map(CreateIndex, table.indexes)]
-    texts = [str(statement.compile(dialect=postgresql.dialect())) for statement in statements]  # type: ignore[no-untyped-call]
+    texts = [str(statement.compile(dialect=postgresql.dialect())) for statement in statements]
 
     assert not [text for text in texts if "ROWID" in text]
 

@@ -43,7 +43,7 @@ def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
     catalog.close()
 
 
-def record(catalog: SqlCatalog, at: int, *messages: Message, folders: Iterable[str] = ()):  # type: ignore[no-untyped-def]
+def record(catalog: SqlCatalog, at: int, *messages: Message, folders: Iterable[str] = ()):
     return catalog.record(hour(at), messages, [(ADA, folder) for folder in folders], {})
 
 

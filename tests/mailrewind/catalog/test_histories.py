@@ -89,7 +89,7 @@ class _Numbers:
 
 
 def _check_unknown(memory: Memory, point: Point, unknown: object) -> None:
-    names = [(m.mailbox, m.guid) for m in unknown]  # type: ignore[attr-defined]
+    names = [(m.mailbox, m.guid) for m in unknown]
     assert len(names) == len(set(names))
     assert set(names) == {(m.mailbox, m.guid) for m in point.messages} - memory.known()
 
@@ -117,7 +117,7 @@ def _check(
             _check_pages(catalog, at, mailbox, folder, folders, then)
 
 
-def _check_pages(catalog, at, mailbox, folder, folders, then) -> None:  # type: ignore[no-untyped-def]
+def _check_pages(catalog, at, mailbox, folder, folders, then) -> None:
     if folder not in [path for path, *_ in folders]:
         with pytest.raises(FolderNotFound):
             catalog.page(mailbox, folder, at)

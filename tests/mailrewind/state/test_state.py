@@ -24,7 +24,7 @@ from mailrewind.transports.processes import is_alive, this_process
 from tests.mailrewind.state.test_documents import PLAN
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-MAKING, COMPLETE, FAILED, REMOVED = PointStatus
+MAKING, COMPLETE, FAILED, CANCELLED, REMOVED = PointStatus
 
 
 def point(system: str = "office", *, hour: int = 0) -> RestorePoint:
