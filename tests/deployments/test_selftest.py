@@ -43,7 +43,15 @@ def _server_with(requirement: str, folder: Path) -> Iterator[tuple[Api, str]]:
     library = folder / "library"
     subprocess.run(
         [
-            *("uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable),
+            *(
+                str(Path(__file__).parents[2] / "tools" / "uv"),
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--python",
+                sys.executable,
+            ),
             *("--target", str(library), requirement),
         ],
         check=True,

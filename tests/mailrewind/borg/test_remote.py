@@ -20,11 +20,13 @@ def rsh(directory: Path, last_line: str) -> tuple[str, ...]:
 
 @pytest.fixture
 def remote(settings: RepositorySettings, tmp_path: Path) -> RepositorySettings:
+    borg = tmp_path / "borg"  # the path of a checkout may hold spaces, which a remote shell splits
+    borg.symlink_to(borg_executable())
     return replace(
         settings,
         location=f"ssh://backup@vault{tmp_path}/there",
         ssh_command=rsh(tmp_path, 'exec sh -c "$*"'),
-        remote_path=borg_executable(),
+        remote_path=str(borg),
     )
 
 

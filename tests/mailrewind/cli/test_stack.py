@@ -18,11 +18,12 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.executable = sys.argv[1]
 cli(sys.argv[2:])
 """
-STAND_IN = """#!{python}
+STAND_IN = """#!/bin/sh
+exec "{python}" -c '
 import json, signal, sys
 ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 print(json.dumps({{"argv": sys.argv[1:], "ignored": ignored}}))
-sys.exit(7)
+sys.exit(7)' "$@"
 """
 
 
