@@ -9,6 +9,7 @@ import errno
 import os
 import sqlite3
 import threading
+import time
 import weakref
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ from mailrewind.errors import (
 )
 
 _BUSY_TIMEOUT = timedelta(seconds=30)
+_WAL_TICK_SECONDS = 0.02
 _BATCH = 2000
 _WRITES = "mailrewind_writes"
 # Alembic keeps the running migration in module globals.
@@ -196,6 +198,20 @@ def _prepare(path: Path, what: str) -> None:
         raise _records_error(error, what) from error
 
 
+def _enter_wal(connection: sqlite3.Connection, busy_timeout: timedelta) -> None:
+    """Switch a new file over; of several processes at once SQLite lets one in and none wait."""
+    last = time.monotonic() + busy_timeout.total_seconds()
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > last:
+                raise
+            time.sleep(_WAL_TICK_SECONDS)
+        else:
+            return
+
+
 def _configure_sqlite(engine: Engine, busy_timeout: timedelta, *, is_derived: bool) -> None:
     milliseconds = busy_timeout // timedelta(milliseconds=1)
 
@@ -204,7 +220,7 @@ def _configure_sqlite(engine: Engine, busy_timeout: timedelta, *, is_derived: bo
         # The module's own implicit transactions would begin too late to be snapshots.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _enter_wal(connection, busy_timeout)
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if is_derived else 'FULL'}")
         connection.execute("PRAGMA foreign_keys = ON")
         # 16 MB: a first recording touches the pages of its indexes in random order.
