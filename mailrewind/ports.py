@@ -14,6 +14,13 @@ from pathlib import Path
 from typing import Protocol
 
 from mailrewind.model.mail import Delivery, Headers, Message, Quota
+from mailrewind.model.operations import (
+    Draft,
+    OperationPlan,
+    OperationReport,
+    OperationRequest,
+    Outcome,
+)
 from mailrewind.model.points import PointStatus, RestorePoint
 from mailrewind.model.reports import ArchiveStatistics, BackupReport, Finding, IndexChanges
 from mailrewind.model.restores import Added, RestorePlan, RestoreReport, Then
@@ -127,6 +134,28 @@ class AuditLine:
     text: str
 
 
+class Part(Protocol):
+    """What is archived of a system besides its mail: one archive of each restore point.
+
+    Attributes:
+        name: The archive's name ends with it.
+    """
+
+    name: str
+
+    def archive(
+        self, archives: "Archives", archive: str, *, report: Report | None = None
+    ) -> tuple[ArchiveStatistics, Sequence[Finding]]:
+        """Make the archive.
+
+        Raises:
+            ArchiveExists: Done already.
+            MailSystemError: It cannot be read as it should; retryable where waiting helps.
+            RepositoryError: As borg says.
+        """
+        ...
+
+
 class MailSystem(Protocol):
     """A mail installation: what to archive, how to read an archive, how to bring messages back.
 
@@ -139,6 +168,26 @@ class MailSystem(Protocol):
     """
 
     name: str
+
+    def parts(self) -> Sequence[Part]:
+        """Return what belongs to a restore point besides the archive "mail", in order."""
+        ...
+
+    def plain(self, content: bytes) -> bytes:
+        """Return a stored message as it was delivered: decrypted and decompressed.
+
+        Raises:
+            KeyDoesNotFit: It is encrypted for a key that this system does not have.
+            MessageDamaged: It is not what was written once.
+        """
+        ...
+
+    def objection(self, content: bytes) -> str:
+        """Say why the living system could not read such a file, or "".
+
+        Looks at the first bytes only: it is asked for every message before one is delivered.
+        """
+        ...
 
     def capture(self) -> AbstractContextManager[Capture]:
         """Hold the view open that borg reads.
@@ -235,6 +284,44 @@ class MailSystem(Protocol):
         r"""Take out messages that a restore added, as far as they still have folder and flags.
 
         The flag "\\Seen" and "\\Recent" may differ. One finding per message left alone.
+        """
+        ...
+
+
+class Operation(Protocol):
+    """One kind of restore beyond messages, such as "calendars" or "server".
+
+    ``services.operations`` does what all have in common: ids, confirmation, leases, holding off
+    backup and pruning, telling people, reports and audit.
+
+    Attributes:
+        name: As in ``OperationRequest.operation``.
+        holds_system: Whether it keeps backup, pruning and every other restore off the system.
+    """
+
+    name: str
+    holds_system: bool
+
+    def draft(self, request: OperationRequest) -> Draft:
+        """Find out what would be done; changes nothing. This is the dry run.
+
+        Raises:
+            RestoreError: It cannot be done; says what to do instead.
+        """
+        ...
+
+    def carry_out(self, plan: OperationPlan, *, report: Report | None = None) -> Outcome:
+        """Do it, look whether it is done, and say so.
+
+        Makes its safety copy first; starts what it has stopped, whatever happens.
+        """
+        ...
+
+    def undo(self, done: OperationReport) -> Outcome:
+        """Take it back, with what ``Outcome.undo`` says.
+
+        Raises:
+            NothingToUndo: It cannot be taken back.
         """
         ...
 
@@ -481,6 +568,34 @@ class State(Protocol):
 
     def audit_lines(self, *, limit: int = 50) -> Sequence[AuditLine]:
         """Return the newest lines, newest first."""
+        ...
+
+    def save_operation_plan(self, plan: OperationPlan) -> None:
+        """Keep a plan under its id."""
+        ...
+
+    def operation_plan(self, plan_id: str) -> OperationPlan:
+        """Return a kept plan.
+
+        Raises:
+            PlanNotFound: No plan has this id.
+        """
+        ...
+
+    def save_operation_report(self, report: OperationReport) -> None:
+        """Keep what an operation did; the later of two for one id wins."""
+        ...
+
+    def operation_report(self, report_id: str) -> OperationReport:
+        """Return the report of one operation.
+
+        Raises:
+            NothingToUndo: No operation has this id.
+        """
+        ...
+
+    def operation_reports(self, *, limit: int = 20) -> Sequence[OperationReport]:
+        """Return the newest reports of all systems, newest first."""
         ...
 
     def raise_alarm(self, key: str, text: str, at: datetime) -> bool:

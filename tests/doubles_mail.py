@@ -10,7 +10,7 @@ from mailrewind.errors import MailboxNotFound, MailSystemError
 from mailrewind.model.mail import Delivery, Message, Quota
 from mailrewind.model.reports import Finding
 from mailrewind.model.restores import Added
-from mailrewind.ports import ArchivedFile, Capture, Fetch
+from mailrewind.ports import ArchivedFile, Capture, Fetch, Part
 
 
 class MemorySystem:
@@ -37,6 +37,15 @@ class MemorySystem:
             for messages in self._living.values()
             for message in messages
         }
+
+    def parts(self) -> Sequence[Part]:
+        return ()
+
+    def plain(self, content: bytes) -> bytes:
+        return content
+
+    def objection(self, content: bytes) -> str:
+        return ""
 
     @contextmanager
     def capture(self) -> Iterator[Capture]:

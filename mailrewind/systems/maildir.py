@@ -13,7 +13,7 @@ from mailrewind.errors import SourceMissing
 from mailrewind.model.mail import Delivery, Message, Quota
 from mailrewind.model.reports import Finding
 from mailrewind.model.restores import Added
-from mailrewind.ports import ArchivedFile, Capture, Fetch
+from mailrewind.ports import ArchivedFile, Capture, Fetch, Part
 from mailrewind.systems import reading
 from mailrewind.systems.bringing import deliver_files
 from mailrewind.systems.doveadm import Doveadm, Dovecot, find_dovecot
@@ -75,6 +75,18 @@ class MaildirSystem:
         self._settings = settings
         self._template, self._staging, self._tree = _places(settings)
         self._found = settings.dovecot if isinstance(settings.dovecot, Doveadm) else None
+
+    def parts(self) -> Sequence[Part]:
+        """See the port: a tree is all there is."""
+        return ()
+
+    def plain(self, content: bytes) -> bytes:
+        """See the port."""
+        return content
+
+    def objection(self, content: bytes) -> str:
+        """See the port."""
+        return ""
 
     @contextmanager
     def capture(self) -> Iterator[Capture]:

@@ -1,0 +1,167 @@
+"""Restores beyond messages: planned, confirmed, carried out and undone in one common way.
+
+An operation is one kind of restore, such as "calendars" or "server". What it would do is a list of
+changes that a person can judge; what it did is a list of counts. Everything that only the
+operation itself understands travels as text in ``facts`` and ``undo``.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from mailrewind.model.reports import Finding
+
+
+class Effect(StrEnum):
+    """What becomes of a thing."""
+
+    ADD = "added"
+    LOSE = "lost"
+    REVERT = "reverted"
+    REPLACE = "replaced"
+    KEEP = "kept"
+    STOP = "stopped meanwhile"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan.
+
+    Attributes:
+        effect: What becomes of it.
+        subject: Which thing: a folder, an account, a volume, a service.
+        text: One sentence, or "".
+        count: How many things the line stands for.
+    """
+
+    effect: Effect
+    subject: str
+    text: str = ""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRequest:
+    """What somebody wants done.
+
+    Attributes:
+        operation: Name of the operation.
+        system: Name of the system.
+        target: Address of a mailbox; "" where the whole system is meant.
+        at: "latest", a restore point's name, or a moment such as "2026-11-12 13:00".
+        choices: What else was chosen, by the operation's own names; values are plain text.
+        reason: Why, in the operator's words; goes into the audit line.
+        initiator: Who asked, such as "cli:root" or "prefect".
+        tell: An address that is told of start and end, besides the operators; "" for none.
+    """
+
+    operation: str
+    system: str
+    target: str = ""
+    at: str = "latest"
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reason: str = ""
+    initiator: str = ""
+    tell: str = ""
+
+    def chosen(self, name: str, default: str = "") -> str:
+        """Return the only value of a choice, or the default where nothing was chosen."""
+        values = self.choices.get(name, ())
+        return values[0] if values else default
+
+    def is_chosen(self, name: str) -> bool:
+        """Whether a choice that is either made or not was made."""
+        return self.chosen(name) == "yes"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an operation found out, before it gets an id.
+
+    Attributes:
+        point: Name of the restore point; "" where none is used.
+        moment: The restore point's moment, UTC; None where none is used.
+        changes: What would become of what.
+        facts: What must still be so when it is carried out, as the operation writes it.
+        findings: What the reader of the plan should know.
+        is_destructive: Whether living data would be lost or reverted: such a plan is carried out
+            only by its id and with the system's name typed.
+    """
+
+    point: str
+    moment: datetime | None
+    changes: tuple[Change, ...]
+    facts: str
+    findings: tuple[Finding, ...] = ()
+    is_destructive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OperationPlan:
+    """What an operation would do; the dry run is this.
+
+    Attributes:
+        id: Eight characters; execution takes it.
+        request: What was asked.
+        made_at: UTC.
+        draft: What the operation found out.
+    """
+
+    id: str
+    request: OperationRequest
+    made_at: datetime
+    draft: Draft
+
+    @property
+    def digest(self) -> str:
+        """Equal for plans that would do the same: 16 hexadecimal digits."""
+        request = self.request
+        choices = {name: list(values) for name, values in sorted(request.choices.items())}
+        said = [request.operation, request.system, request.target, choices]
+        facts = json.dumps([*said, self.draft.point, self.draft.facts])
+        return hashlib.blake2b(facts.encode(), digest_size=8).hexdigest()
+
+    def number(self, effect: Effect) -> int:
+        """Return how many things would be added, lost, ..."""
+        return sum(change.count for change in self.draft.changes if change.effect is effect)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an operation did.
+
+    Attributes:
+        counts: (what, how many), in the order in which they are told, such as ("events", 12).
+        failed: What was meant and is not so afterwards, with the reason.
+        findings: What did not fail it.
+        undo: What taking it back needs, as the operation writes it; "" where that is impossible.
+    """
+
+    counts: tuple[tuple[str, int], ...]
+    failed: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    undo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationReport:
+    """What was done, and whether it was taken back.
+
+    Attributes:
+        id: The plan's id.
+        plan: The plan that was carried out.
+        started_at: UTC.
+        finished_at: UTC; None while it runs, and for ever if its process died.
+        outcome: What was done; None as long as it is not known.
+        undone_at: When it was taken back, UTC; None while it stands.
+    """
+
+    id: str
+    plan: OperationPlan
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: Outcome | None
+    undone_at: datetime | None = None
