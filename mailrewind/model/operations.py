@@ -157,6 +157,7 @@ class OperationReport:
         finished_at: UTC; None while it runs, and for ever if its process died.
         outcome: What was done; None as long as it is not known.
         undone_at: When it was taken back, UTC; None while it stands.
+        failure: What ended it early, in a sentence; "" for nothing.
     """
 
     id: str
@@ -165,3 +166,4 @@ class OperationReport:
     finished_at: datetime | None
     outcome: Outcome | None
     undone_at: datetime | None = None
+    failure: str = ""

@@ -29,6 +29,7 @@ class RestoreRequest:
         over_quota: Go on when the mailbox's quota would be exceeded.
         reason: Why, in the operator's words; goes into the audit line.
         initiator: Who asked, such as "cli:root" or "prefect".
+        tell: An address that is told of start and end, besides the operators; "" for none.
     """
 
     system: str
@@ -41,6 +42,7 @@ class RestoreRequest:
     over_quota: bool = False
     reason: str = ""
     initiator: str = ""
+    tell: str = ""
 
 
 @dataclass(frozen=True, slots=True)

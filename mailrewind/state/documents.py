@@ -4,14 +4,10 @@ Every field is written and read by name, so that a change of a model is a decisi
 field with its old meaning as default to the reader, or give the document a new version.
 """
 
-import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
 
-from mailrewind.errors import RecordsOutdated, RecordsUnreadable
 from mailrewind.model.mail import Message, Quota
-from mailrewind.model.reports import ArchiveStatistics, BackupReport, Finding, IndexChanges
+from mailrewind.model.reports import ArchiveStatistics, BackupReport, IndexChanges
 from mailrewind.model.restores import (
     Added,
     Addition,
@@ -20,17 +16,22 @@ from mailrewind.model.restores import (
     RestoreRequest,
     Selection,
 )
+from mailrewind.state.envelopes import (
+    Fields,
+    finding,
+    or_none,
+    read_document,
+    to_finding,
+    to_moment,
+    write_document,
+)
 
-VERSION = 1
-
-_Value = TypeVar("_Value")
-_Object = dict[str, Any]
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def write_plan(plan: RestorePlan) -> str:
     """Return a plan's document."""
-    return _write("plan", _plan(plan))
+    return write_document("plan", _plan(plan))
 
 
 def read_plan(text: str) -> RestorePlan:
@@ -40,12 +41,12 @@ def read_plan(text: str) -> RestorePlan:
         RecordsOutdated: A newer version wrote it.
         RecordsUnreadable: It is not such a document.
     """
-    return _read("plan", text, _to_plan)
+    return read_document("plan", text, _to_plan)
 
 
 def write_restore_report(report: RestoreReport) -> str:
     """Return a restore report's document."""
-    return _write("restore report", _restore_report(report))
+    return write_document("restore report", _restore_report(report))
 
 
 def read_restore_report(text: str) -> RestoreReport:
@@ -55,12 +56,12 @@ def read_restore_report(text: str) -> RestoreReport:
         RecordsOutdated: A newer version wrote it.
         RecordsUnreadable: It is not such a document.
     """
-    return _read("restore report", text, _to_restore_report)
+    return read_document("restore report", text, _to_restore_report)
 
 
 def write_backup_report(report: BackupReport) -> str:
     """Return a backup report's document."""
-    return _write("backup report", _backup_report(report))
+    return write_document("backup report", _backup_report(report))
 
 
 def read_backup_report(text: str) -> BackupReport:
@@ -70,28 +71,10 @@ def read_backup_report(text: str) -> BackupReport:
         RecordsOutdated: A newer version wrote it.
         RecordsUnreadable: It is not such a document.
     """
-    return _read("backup report", text, _to_backup_report)
+    return read_document("backup report", text, _to_backup_report)
 
 
-def _write(kind: str, content: _Object) -> str:
-    # ASCII only: escapes carry what neither database takes as text.
-    return json.dumps({"kind": kind, "version": VERSION, **content}, separators=(",", ":"))
-
-
-def _read(kind: str, text: str, convert: Callable[[_Object], _Value]) -> _Value:
-    try:
-        document = json.loads(text)
-        version = int(document["version"])
-        if version > VERSION:
-            raise RecordsOutdated(f"a {kind} is in version {version} of its format, not {VERSION}")
-        if document["kind"] != kind:
-            raise RecordsUnreadable(f"a {document['kind']} stands where a {kind} should")
-        return convert(document)
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecordsUnreadable(f"a stored {kind} is damaged: {error!r}") from error
-
-
-def _plan(plan: RestorePlan) -> _Object:
+def _plan(plan: RestorePlan) -> Fields:
     return {
         "id": plan.id,
         "request": _request(plan.request),
@@ -99,29 +82,29 @@ def _plan(plan: RestorePlan) -> _Object:
         "moment": plan.moment.isoformat(),
         "made_at": plan.made_at.isoformat(),
         "selection": _selection(plan.selection),
-        "unreadable": list(map(_finding, plan.unreadable)),
-        "quota": _or_none(_quota, plan.quota),
+        "unreadable": list(map(finding, plan.unreadable)),
+        "quota": or_none(_quota, plan.quota),
         "free_bytes": plan.free_bytes,
-        "findings": list(map(_finding, plan.findings)),
+        "findings": list(map(finding, plan.findings)),
     }
 
 
-def _to_plan(fields: _Object) -> RestorePlan:
+def _to_plan(fields: Fields) -> RestorePlan:
     return RestorePlan(
         id=fields["id"],
         request=_to_request(fields["request"]),
         point=fields["point"],
-        moment=_to_moment(fields["moment"]),
-        made_at=_to_moment(fields["made_at"]),
+        moment=to_moment(fields["moment"]),
+        made_at=to_moment(fields["made_at"]),
         selection=_to_selection(fields["selection"]),
-        unreadable=tuple(map(_to_finding, fields["unreadable"])),
-        quota=_or_none(_to_quota, fields["quota"]),
+        unreadable=tuple(map(to_finding, fields["unreadable"])),
+        quota=or_none(_to_quota, fields["quota"]),
         free_bytes=fields["free_bytes"],
-        findings=tuple(map(_to_finding, fields["findings"])),
+        findings=tuple(map(to_finding, fields["findings"])),
     )
 
 
-def _request(request: RestoreRequest) -> _Object:
+def _request(request: RestoreRequest) -> Fields:
     return {
         "system": request.system,
         "mailbox": request.mailbox,
@@ -133,10 +116,11 @@ def _request(request: RestoreRequest) -> _Object:
         "over_quota": request.over_quota,
         "reason": request.reason,
         "initiator": request.initiator,
+        "tell": request.tell,
     }
 
 
-def _to_request(fields: _Object) -> RestoreRequest:
+def _to_request(fields: Fields) -> RestoreRequest:
     return RestoreRequest(
         system=fields["system"],
         mailbox=fields["mailbox"],
@@ -148,10 +132,11 @@ def _to_request(fields: _Object) -> RestoreRequest:
         over_quota=fields["over_quota"],
         reason=fields["reason"],
         initiator=fields["initiator"],
+        tell=fields.get("tell", ""),  # not in the first plans
     )
 
 
-def _selection(selection: Selection) -> _Object:
+def _selection(selection: Selection) -> Fields:
     return {
         "additions": list(map(_addition, selection.additions)),
         "present": selection.present,
@@ -159,7 +144,7 @@ def _selection(selection: Selection) -> _Object:
     }
 
 
-def _to_selection(fields: _Object) -> Selection:
+def _to_selection(fields: Fields) -> Selection:
     return Selection(
         additions=tuple(map(_to_addition, fields["additions"])),
         present=fields["present"],
@@ -167,25 +152,25 @@ def _to_selection(fields: _Object) -> Selection:
     )
 
 
-def _addition(addition: Addition) -> _Object:
+def _addition(addition: Addition) -> Fields:
     return {
         "number": addition.number,
         "message": _message(addition.message),
         "target": addition.target,
-        "vanished_at": _or_none(datetime.isoformat, addition.vanished_at),
+        "vanished_at": or_none(datetime.isoformat, addition.vanished_at),
     }
 
 
-def _to_addition(fields: _Object) -> Addition:
+def _to_addition(fields: Fields) -> Addition:
     return Addition(
         number=fields["number"],
         message=_to_message(fields["message"]),
         target=fields["target"],
-        vanished_at=_or_none(_to_moment, fields["vanished_at"]),
+        vanished_at=or_none(to_moment, fields["vanished_at"]),
     )
 
 
-def _message(message: Message) -> _Object:
+def _message(message: Message) -> Fields:
     return {
         "mailbox": message.mailbox,
         "folder": message.folder,
@@ -197,83 +182,83 @@ def _message(message: Message) -> _Object:
     }
 
 
-def _to_message(fields: _Object) -> Message:
+def _to_message(fields: Fields) -> Message:
     return Message(
         mailbox=fields["mailbox"],
         folder=fields["folder"],
         guid=fields["guid"],
         flags=frozenset(fields["flags"]),
-        received=_to_moment(fields["received"]),
+        received=to_moment(fields["received"]),
         size_bytes=fields["size"],
         path=fields["path"],
     )
 
 
-def _restore_report(report: RestoreReport) -> _Object:
+def _restore_report(report: RestoreReport) -> Fields:
     return {
         "id": report.id,
         "plan": _plan(report.plan),
         "started_at": report.started_at.isoformat(),
         "finished_at": report.finished_at.isoformat(),
         "added": list(map(_added, report.added)),
-        "failed": list(map(_finding, report.failed)),
-        "quota": _or_none(_quota, report.quota),
-        "findings": list(map(_finding, report.findings)),
-        "undone_at": _or_none(datetime.isoformat, report.undone_at),
+        "failed": list(map(finding, report.failed)),
+        "quota": or_none(_quota, report.quota),
+        "findings": list(map(finding, report.findings)),
+        "undone_at": or_none(datetime.isoformat, report.undone_at),
     }
 
 
-def _to_restore_report(fields: _Object) -> RestoreReport:
+def _to_restore_report(fields: Fields) -> RestoreReport:
     return RestoreReport(
         id=fields["id"],
         plan=_to_plan(fields["plan"]),
-        started_at=_to_moment(fields["started_at"]),
-        finished_at=_to_moment(fields["finished_at"]),
+        started_at=to_moment(fields["started_at"]),
+        finished_at=to_moment(fields["finished_at"]),
         added=tuple(map(_to_added, fields["added"])),
-        failed=tuple(map(_to_finding, fields["failed"])),
-        quota=_or_none(_to_quota, fields["quota"]),
-        findings=tuple(map(_to_finding, fields["findings"])),
-        undone_at=_or_none(_to_moment, fields["undone_at"]),
+        failed=tuple(map(to_finding, fields["failed"])),
+        quota=or_none(_to_quota, fields["quota"]),
+        findings=tuple(map(to_finding, fields["findings"])),
+        undone_at=or_none(to_moment, fields["undone_at"]),
     )
 
 
-def _added(added: Added) -> _Object:
+def _added(added: Added) -> Fields:
     return {"folder": added.folder, "guid": added.guid, "flags": sorted(added.flags)}
 
 
-def _to_added(fields: _Object) -> Added:
+def _to_added(fields: Fields) -> Added:
     return Added(fields["folder"], fields["guid"], frozenset(fields["flags"]))
 
 
-def _backup_report(report: BackupReport) -> _Object:
+def _backup_report(report: BackupReport) -> Fields:
     return {
         "point": report.point,
         "system": report.system,
         "taken_at": report.taken_at.isoformat(),
         "finished_at": report.finished_at.isoformat(),
         "archives": list(map(_archive, report.archives)),
-        "index": _or_none(_index, report.index),
+        "index": or_none(_index, report.index),
         "late": report.late,
-        "findings": list(map(_finding, report.findings)),
+        "findings": list(map(finding, report.findings)),
         "gone": list(report.gone),
     }
 
 
-def _to_backup_report(fields: _Object) -> BackupReport:
+def _to_backup_report(fields: Fields) -> BackupReport:
     return BackupReport(
         point=fields["point"],
         system=fields["system"],
-        taken_at=_to_moment(fields["taken_at"]),
-        finished_at=_to_moment(fields["finished_at"]),
+        taken_at=to_moment(fields["taken_at"]),
+        finished_at=to_moment(fields["finished_at"]),
         archives=tuple(map(_to_archive, fields["archives"])),
-        index=_or_none(_to_index, fields["index"]),
+        index=or_none(_to_index, fields["index"]),
         late=fields["late"],
-        findings=tuple(map(_to_finding, fields["findings"])),
+        findings=tuple(map(to_finding, fields["findings"])),
         gone=tuple(fields.get("gone", ())),  # not in the first reports
     )
 
 
-def _archive(archive: ArchiveStatistics) -> _Object:
+def _archive(archive: ArchiveStatistics) -> Fields:
     return {
         "archive": archive.archive,
         "files": archive.files,
@@ -283,7 +268,7 @@ def _archive(archive: ArchiveStatistics) -> _Object:
     }
 
 
-def _to_archive(fields: _Object) -> ArchiveStatistics:
+def _to_archive(fields: Fields) -> ArchiveStatistics:
     return ArchiveStatistics(
         archive=fields["archive"],
         files=fields["files"],
@@ -293,7 +278,7 @@ def _to_archive(fields: _Object) -> ArchiveStatistics:
     )
 
 
-def _index(index: IndexChanges) -> _Object:
+def _index(index: IndexChanges) -> Fields:
     return {
         "messages": index.messages,
         "mailboxes": index.mailboxes,
@@ -304,7 +289,7 @@ def _index(index: IndexChanges) -> _Object:
     }
 
 
-def _to_index(fields: _Object) -> IndexChanges:
+def _to_index(fields: Fields) -> IndexChanges:
     return IndexChanges(
         messages=fields["messages"],
         mailboxes=fields["mailboxes"],
@@ -315,15 +300,7 @@ def _to_index(fields: _Object) -> IndexChanges:
     )
 
 
-def _finding(finding: Finding) -> _Object:
-    return {"subject": finding.subject, "text": finding.text}
-
-
-def _to_finding(fields: _Object) -> Finding:
-    return Finding(fields["subject"], fields["text"])
-
-
-def _quota(quota: Quota) -> _Object:
+def _quota(quota: Quota) -> Fields:
     return {
         "used_bytes": quota.used_bytes,
         "limit_bytes": quota.limit_bytes,
@@ -332,22 +309,10 @@ def _quota(quota: Quota) -> _Object:
     }
 
 
-def _to_quota(fields: _Object) -> Quota:
+def _to_quota(fields: Fields) -> Quota:
     return Quota(
         used_bytes=fields["used_bytes"],
         limit_bytes=fields["limit_bytes"],
         used_messages=fields["used_messages"],
         limit_messages=fields["limit_messages"],
     )
-
-
-def _to_moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-_From = TypeVar("_From")
-_To = TypeVar("_To")
-
-
-def _or_none(convert: Callable[[_From], _To], value: _From | None) -> _To | None:
-    return None if value is None else convert(value)

@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from mailrewind.transports.columns import ExactText, Instant
 
-HEAD = "0001"
+HEAD = "0002"
 VERSION_TABLE = "state_version"
 
 metadata = MetaData()
@@ -87,6 +87,27 @@ restore_report = Table(
     Column("document", Text, nullable=False),
 )
 Index("restore_report_list", restore_report.c.started_at)
+
+operation_plan = Table(
+    "operation_plan",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("system", String, nullable=False),
+    Column("target", ExactText, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+operation_report = Table(
+    "operation_report",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("system", String, nullable=False),
+    Column("target", ExactText, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("document", Text, nullable=False),
+)
+Index("operation_report_list", operation_report.c.started_at)
 
 lease = Table(
     "lease",

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Table, delete, insert, select, update
 
 from mailrewind.errors import NothingToUndo, PlanNotFound, RestorePointNotFound
+from mailrewind.model.operations import OperationPlan, OperationReport
 from mailrewind.model.points import PointStatus, RestorePoint
 from mailrewind.model.reports import BackupReport
 from mailrewind.model.restores import RestorePlan, RestoreReport
@@ -23,6 +24,12 @@ from mailrewind.state.documents import (
 )
 from mailrewind.state.leases import Leases
 from mailrewind.state.liveness import RENEW_EVERY, Liveness, Renewals
+from mailrewind.state.operation_documents import (
+    read_operation_plan,
+    read_operation_report,
+    write_operation_plan,
+    write_operation_report,
+)
 from mailrewind.state.points import Points
 from mailrewind.state.schema import (
     HEAD,
@@ -30,6 +37,8 @@ from mailrewind.state.schema import (
     alarm,
     audit,
     backup_report,
+    operation_plan,
+    operation_report,
     plan,
     restore_report,
 )
@@ -209,6 +218,60 @@ class SqlState:
                 .limit(limit)
             ).scalars()
             return [read_restore_report(document) for document in documents]
+
+    def save_operation_plan(self, plan_: OperationPlan) -> None:
+        """Keep a plan under its id."""
+        self._save(
+            operation_plan,
+            {"id": plan_.id},
+            system=plan_.request.system,
+            target=plan_.request.target,
+            made_at=plan_.made_at,
+            document=write_operation_plan(plan_),
+        )
+
+    def operation_plan(self, plan_id: str) -> OperationPlan:
+        """Return a kept plan.
+
+        Raises:
+            PlanNotFound: No plan has this id.
+        """
+        document = self._document(operation_plan, plan_id)
+        if document is None:
+            raise PlanNotFound(f"there is no plan {plan_id}")
+        return read_operation_plan(document)
+
+    def save_operation_report(self, report: OperationReport) -> None:
+        """Keep what an operation did; the later of two for one id wins."""
+        self._save(
+            operation_report,
+            {"id": report.id},
+            system=report.plan.request.system,
+            target=report.plan.request.target,
+            started_at=report.started_at,
+            document=write_operation_report(report),
+        )
+
+    def operation_report(self, report_id: str) -> OperationReport:
+        """Return the report of one operation.
+
+        Raises:
+            NothingToUndo: No operation has this id.
+        """
+        document = self._document(operation_report, report_id)
+        if document is None:
+            raise NothingToUndo(f"there is no restore {report_id}")
+        return read_operation_report(document)
+
+    def operation_reports(self, *, limit: int = 20) -> Sequence[OperationReport]:
+        """Return the newest reports of all systems, newest first."""
+        with self._database.read() as connection:
+            documents = connection.execute(
+                select(operation_report.c.document)
+                .order_by(operation_report.c.started_at.desc(), operation_report.c.id.desc())
+                .limit(limit)
+            ).scalars()
+            return [read_operation_report(document) for document in documents]
 
     def lease(
         self, system: str, mailbox: str, holder: str, *, wait: timedelta = timedelta(0)

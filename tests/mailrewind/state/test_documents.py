@@ -59,6 +59,7 @@ requests = st.builds(
     st.booleans(),
     texts,
     texts,
+    texts,
 )
 selections = st.builds(Selection, several(additions), numbers, several(st.tuples(texts, numbers)))
 plans = st.builds(
@@ -139,6 +140,12 @@ def test_report_of_before_keys_were_kept_is_read() -> None:
     assert read_backup_report(json.dumps(document)) == report
 
 
+def test_plan_of_before_somebody_could_be_told_is_read() -> None:
+    document = json.loads(write_plan(PLAN))
+    del document["request"]["tell"]
+    assert read_plan(json.dumps(document)) == PLAN
+
+
 def test_every_field_of_a_model_is_drawn_here_with_no_default_left_out() -> None:
     """A new field with a default would pass the round trips above without being kept."""
     drawn = {
@@ -146,7 +153,7 @@ def test_every_field_of_a_model_is_drawn_here_with_no_default_left_out() -> None
         Quota: 4,
         Finding: 2,
         Addition: 4,
-        RestoreRequest: 10,
+        RestoreRequest: 11,
         Selection: 3,
         RestorePlan: 10,
         RestoreReport: 9,
@@ -157,15 +164,15 @@ def test_every_field_of_a_model_is_drawn_here_with_no_default_left_out() -> None
     }
 
     assert {kind: len(fields(kind)) for kind in drawn} == drawn
-    assert _nouns_below(RestoreReport) | _nouns_below(BackupReport) == set(drawn)
+    assert nouns_below(RestoreReport) | nouns_below(BackupReport) == set(drawn)
 
 
-def _nouns_below(kind: type) -> set[type]:
+def nouns_below(kind: type) -> set[type]:
     found = {kind}
     for hint in typing.get_type_hints(kind).values():
         for part in _parts(hint):
             if is_dataclass(part):
-                found |= _nouns_below(part)
+                found |= nouns_below(part)
     return found
 
 
@@ -206,5 +213,7 @@ def test_damaged_document_is_told_apart_from_a_missing_one(text: str) -> None:
 
 
 def test_document_of_another_kind_is_refused() -> None:
-    with pytest.raises(RecordsUnreadable, match="A plan stands where a restore report should"):
+    with pytest.raises(
+        RecordsUnreadable, match="Found a stored plan, wanted a stored restore report"
+    ):
         read_restore_report(write_plan(replace(PLAN, id="x")))

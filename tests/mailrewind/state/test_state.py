@@ -15,6 +15,7 @@ from mailrewind.errors import (
     RecordsUnreadable,
     RestorePointNotFound,
 )
+from mailrewind.model.operations import OperationReport, Outcome
 from mailrewind.model.points import PointStatus, RestorePoint, point_name
 from mailrewind.model.reports import ArchiveStatistics, BackupReport, Finding, IndexChanges
 from mailrewind.model.restores import Added, RestoreReport
@@ -22,6 +23,7 @@ from mailrewind.ports import AuditLine, Process
 from mailrewind.state import SqlState
 from mailrewind.transports.processes import is_alive, this_process
 from tests.mailrewind.state.test_documents import PLAN
+from tests.mailrewind.state.test_operation_documents import OPERATION_PLAN
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MAKING, COMPLETE, FAILED, CANCELLED, REMOVED = PointStatus
@@ -186,6 +188,30 @@ def test_restore_report_keeps_what_undo_needs(state: SqlState) -> None:
     assert state.restore_reports(limit=1) == [later]
     with pytest.raises(NothingToUndo):
         state.restore_report("nowhere")
+
+
+def test_operation_s_plan_is_kept_under_its_id(state: SqlState) -> None:
+    state.save_operation_plan(OPERATION_PLAN)
+    changed = replace(OPERATION_PLAN, made_at=NOON + timedelta(hours=1))
+    state.save_operation_plan(changed)
+
+    assert state.operation_plan(OPERATION_PLAN.id) == changed
+    with pytest.raises(PlanNotFound, match="There is no plan ffffffff"):
+        state.operation_plan("ffffffff")
+
+
+def test_later_report_of_one_operation_wins_and_reports_come_newest_first(state: SqlState) -> None:
+    begun = OperationReport("5d41402a", OPERATION_PLAN, NOON, None, None)
+    ended = replace(begun, finished_at=NOON, outcome=Outcome((("rows", 3),), undo="a dump"))
+    later = replace(begun, id="later", started_at=NOON + timedelta(hours=1))
+    for report in (begun, later, ended):
+        state.save_operation_report(report)
+
+    assert state.operation_report("5d41402a") == ended
+    assert state.operation_reports() == [later, ended]
+    assert state.operation_reports(limit=1) == [later]
+    with pytest.raises(NothingToUndo, match="There is no restore nowhere"):
+        state.operation_report("nowhere")
 
 
 def test_audit_lines_come_newest_first(state: SqlState) -> None:
