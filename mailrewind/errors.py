@@ -14,9 +14,16 @@
     x MessageNotFound
     x SourceMissing
     x SourceUnreadable
+    x KeyDoesNotFit
+    x MessageDamaged
+    x ExportDamaged
+    x DumpDamaged
+    x FormatUnsupported
     x MailServerUnreachable                retryable
     x MailServerFailed
+    x ContainerMissing
     x DeliveryFailed
+    x DumpFailed                           retryable
   + RepositoryError                        20
     x RepositoryMissing
     x RepositoryMoved
@@ -182,6 +189,39 @@ class SourceUnreadable(MailSystemError):
     default_advice = "Run as root, or give the user read access to the whole mail tree."
 
 
+class KeyDoesNotFit(MailSystemError):
+    """A message was encrypted for another key than the ones that are given."""
+
+    default_advice = (
+        "Give the private key of that id as well: it is in the crypt volume, ecprivkey.pem,"
+        " as it was when the message was stored."
+    )
+
+
+class MessageDamaged(MailSystemError):
+    """A stored message was changed or cut after the mail server had written it."""
+
+    default_advice = "Take the message from another restore point, and check the disk."
+
+
+class ExportDamaged(MailSystemError):
+    """An export of calendars and contacts cannot be read, or not to its end."""
+
+    default_advice = "Take the export of another restore point, or make a new one."
+
+
+class DumpDamaged(MailSystemError):
+    """A dump of a database cannot be read, or not to its end."""
+
+    default_advice = "Take the dump of another restore point."
+
+
+class FormatUnsupported(MailSystemError):
+    """A file is in a form that mailrewind does not read."""
+
+    default_advice = "Restore it through the mail server, which can read what it has written."
+
+
 class MailServerUnreachable(MailSystemError):
     """The mail server does not answer."""
 
@@ -193,8 +233,21 @@ class MailServerFailed(MailSystemError):
     """A tool of the mail server failed, or did nothing and said it had succeeded."""
 
 
+class ContainerMissing(MailSystemError):
+    """A compose project, or a container or volume of it, is not there."""
+
+    default_advice = "Check `docker compose ps` in the directory of the stack, and start it."
+
+
 class DeliveryFailed(MailSystemError):
     """A message could not be put into its folder."""
+
+
+class DumpFailed(MailSystemError):
+    """A command whose output was to be archived failed, so there is no archive of it."""
+
+    retryable = True
+    default_advice = "See what the command said; the step is tried again."
 
 
 class RepositoryError(MailrewindError):
