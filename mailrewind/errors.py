@@ -24,6 +24,8 @@
     x ContainerMissing
     x DeliveryFailed
     x DumpFailed                           retryable
+    x DatabaseUnreachable                  retryable
+    x DatabaseRefused
   + RepositoryError                        20
     x RepositoryMissing
     x RepositoryMoved
@@ -248,6 +250,22 @@ class DumpFailed(MailSystemError):
 
     retryable = True
     default_advice = "See what the command said; the step is tried again."
+
+
+class DatabaseUnreachable(MailSystemError):
+    """The mail system's database does not answer, or has stopped to."""
+
+    retryable = True
+    default_advice = "Check that the database runs; the step is tried again."
+
+
+class DatabaseRefused(MailSystemError):
+    """The mail system's database does not let this user in, or not do this."""
+
+    default_advice = (
+        "Check DBUSER, DBPASS and DBROOT in mailcow.conf: a database keeps the passwords that it"
+        " was made with."
+    )
 
 
 class RepositoryError(MailrewindError):
