@@ -48,6 +48,7 @@ _VOLUME = "com.docker.compose.volume"
 _ONE_OFF = "com.docker.compose.oneoff"
 _NEVER = "0001-"
 _LOCAL_SOCKET = "unix:///var/run/docker.sock"
+_LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 _CONFLICT = 409
 _NOT_RUN = 126
 _NO_PROGRAM = 127
@@ -287,7 +288,7 @@ class Project:
                 f"the project {self.name} has no volume {name}",
                 advice="Check the project's name, and that the stack was started once.",
             )
-        return Path(found[0]["Mountpoint"])
+        return _place_of(found[0])
 
     def mount_of(self, service: str, destination: str) -> Path | None:
         """Return what is mounted at a path in a container, as a path of this host, or None."""
@@ -296,6 +297,28 @@ class Project:
         wanted = PurePosixPath(destination)
         sources = [m["Source"] for m in mounts if PurePosixPath(m["Destination"]) == wanted]
         return Path(sources[0]) if sources else None
+
+    def address_of(self, service: str, port: int) -> tuple[str, int]:
+        """Return host and port under which a port of a container is reached from this host.
+
+        Published ports come first; otherwise the container's own address in its network.
+
+        Args:
+            service: Such as "mysql-mailcow".
+            port: Of TCP, within the container.
+
+        Raises:
+            MailServerUnreachable: It does not run, so it has no address.
+        """
+        with _translated(f"looking for the address of {service}"):
+            about = self._api.inspect_container(self._id(service))["NetworkSettings"]
+        for binding in (about["Ports"] or {}).get(f"{port}/tcp") or []:
+            host = _LOOPBACK.get(binding["HostIp"], binding["HostIp"])
+            return host, int(binding["HostPort"])
+        for network in about["Networks"].values():
+            if network["IPAddress"]:
+                return network["IPAddress"], port
+        raise MailServerUnreachable(f"{service} does not run, so it has no address")
 
     def start(self, service: str, *, wait_seconds: float = 90) -> None:
         """Start a service and wait until it is ready; one that runs is only waited for.
@@ -606,6 +629,13 @@ def _connected(base_url: str | None) -> docker.APIClient:
         with socket.socket(socket.AF_UNIX) as trial:
             trial.connect(place.removeprefix("unix://"))
     return docker.APIClient(version="auto", **settings)
+
+
+def _place_of(volume: Mapping[str, Any]) -> Path:
+    """Return where a volume lies; one that is bound from elsewhere is mounted only while used."""
+    options = volume.get("Options") or {}
+    is_bound = "bind" in options.get("o", "").split(",")
+    return Path(options["device"] if is_bound and "device" in options else volume["Mountpoint"])
 
 
 def _is_same(one: str, other: Path) -> bool:
