@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from mailrewind.model.mail import Delivery, Headers, Message, Quota
 from mailrewind.model.operations import (
@@ -364,6 +364,21 @@ class Archives(Protocol):
 
     def files(self, archive: str) -> Iterator[ArchivedFile]:
         """List an archive.
+    def create_from_command(
+        self, archive: str, command: Sequence[str], *, path: str
+    ) -> tuple[ArchiveStatistics, Sequence[Finding]]:
+        """Archive what a command writes to standard output, as one file at ``path``.
+
+        The command is met by no shell, reads nothing, and ends when the call is cancelled.
+
+        Raises:
+            DumpFailed: The command cannot be run, or failed; nothing was archived. The text ends
+                with the last lines of its standard error.
+            ArchiveExists: Done already; the command was not started.
+            RepositoryError: Any other kind, by borg's message id.
+        """
+        ...
+
 
         Raises:
             ArchiveMissing: The repository holds no archive of this name.
@@ -383,6 +398,51 @@ class Archives(Protocol):
 
     def compact(self) -> None:
         """Give the space of deleted archives back."""
+    def read_stream(self, archive: str, path: str) -> AbstractContextManager[BinaryIO]:
+        """Give the content of one regular file as a stream; little of it lies in memory at a time.
+
+        Raises:
+            ArchiveMissing: The repository holds no archive of this name.
+            ArchivePathMissing: The archive holds no regular file at this path.
+            RepositoryDamaged: Content is missing or has changed; may come after much was read, at
+                the latest when the block is left.
+        """
+        ...
+
+    def extract(
+        self,
+        archive: str,
+        target: Path,
+        *,
+        paths: Sequence[str] = (),
+        strip: int = 0,
+        report: Report | None = None,
+    ) -> Sequence[Finding]:
+        """Write an archive, or what lies at some paths of it, below an existing directory.
+
+        What is there under the same names is replaced, what is there under others stays. Modes,
+        times, links and extended attributes are as they were; owners too, by number, as root.
+
+        Args:
+            archive: Its name.
+            target: Where to; nothing is written outside of it.
+            paths: Files or directories with all below them; none for everything.
+            strip: How many leading names each path loses; what has no more of them is left out.
+            report: Hears of the progress.
+
+        Returns:
+            What came without an attribute, or not at all.
+
+        Raises:
+            SourceMissing: The target is no directory.
+            SourceUnreadable: The target may not be written.
+            ArchiveMissing: The repository holds no archive of this name.
+            ArchivePathMissing: The archive does not hold one of the paths.
+            RepositoryDamaged: Content is missing or has changed.
+            NoSpace: The target's disk is full.
+        """
+        ...
+
         ...
 
 

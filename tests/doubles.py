@@ -3,13 +3,24 @@
 import os
 import re
 import stat
+import subprocess
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
-from mailrewind.errors import ArchiveExists, ArchiveMissing, SourceMissing, SourceUnreadable
+from mailrewind.errors import (
+    ArchiveExists,
+    ArchiveMissing,
+    ArchivePathMissing,
+    DumpFailed,
+    SourceMissing,
+    SourceUnreadable,
+)
 from mailrewind.model.reports import ArchiveStatistics, Finding
 from mailrewind.ports import ArchivedFile, Capture, Progress, Report
 
@@ -20,7 +31,8 @@ Item = tuple[ArchivedFile, bytes]
 class MemoryArchives:
     """Archives of real files, kept in memory; passes the suite that borg passes.
 
-    Of borg's exclude patterns it knows the styles pp:, pf: and fm:, and refuses others.
+    Of borg's exclude patterns it knows the styles pp:, pf: and fm:, and refuses others. What it
+    extracts has contents, links and times, but no owners and modes, and each file one name.
     """
 
     archives: dict[str, list[Item]] = field(default_factory=dict)
@@ -44,6 +56,23 @@ class MemoryArchives:
     ) -> tuple[ArchiveStatistics, Sequence[Finding]]:
         return self._keep(archive, [f"/{path}" for path in paths], None)
 
+    def create_from_command(
+        self, archive: str, command: Sequence[str], *, path: str
+    ) -> tuple[ArchiveStatistics, Sequence[Finding]]:
+        if archive in self.archives:
+            raise ArchiveExists(f"archive {archive} already exists")
+        try:
+            ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+        except FileNotFoundError as error:
+            raise DumpFailed(f"there is no program {command[0]} to run") from error
+        if ended.returncode:
+            said = "; ".join(ended.stderr.decode().splitlines())
+            raise DumpFailed(f"the command ended with code {ended.returncode}: {said}")
+        size = len(ended.stdout)
+        file = ArchivedFile(path, "-", size, datetime.now(UTC).replace(microsecond=0))
+        self.archives[archive] = [(file, ended.stdout)]
+        return ArchiveStatistics(archive, 1, size, size, timedelta()), []
+
     def names(self) -> Sequence[str]:
         return list(self.archives)
 
@@ -56,6 +85,35 @@ class MemoryArchives:
         for file, content in self._items(archive):
             if file.kind == "-" and file.path in wanted:
                 yield file.path, content
+
+    @contextmanager
+    def read_stream(self, archive: str, path: str) -> Iterator[BinaryIO]:
+        for _, content in self.read(archive, [path]):
+            yield BytesIO(content)
+            return
+        raise ArchivePathMissing(f"archive {archive} holds no file {path}")
+
+    def extract(
+        self,
+        archive: str,
+        target: Path,
+        *,
+        paths: Sequence[str] = (),
+        strip: int = 0,
+        report: Report | None = None,
+    ) -> Sequence[Finding]:
+        if not target.is_dir():
+            raise SourceMissing(f"there is no directory {target} to write into")
+        items = self._items(archive)
+        for path in paths:
+            if not any(_matches(f"pp:{path}", file.path) for file, _ in items):
+                raise ArchivePathMissing(f"archive {archive} does not hold {path}")
+        for file, content in items:
+            place = "/".join(file.path.split("/")[strip:])
+            is_wanted = not paths or any(_matches(f"pp:{path}", file.path) for path in paths)
+            if place and is_wanted:
+                _write(target / place, file, content)
+        return []
 
     def delete(self, archives: Sequence[str]) -> None:
         for archive in archives:
@@ -121,7 +179,26 @@ def _matches(pattern: str, path: str) -> bool:
 def _item(path: str) -> Item:
     status = os.lstat(path)
     kind = stat.filemode(status.st_mode)[0]
-    content = Path(path).read_bytes() if kind == "-" else b""
+    content = b""
+    if kind == "-":
+        content = Path(path).read_bytes()
+    elif kind == "l":
+        content = os.fsencode(Path(path).readlink())
     modified = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=status.st_mtime_ns // 1000)
     shown = path.rpartition("/./")[2]
-    return ArchivedFile(shown.lstrip("/"), kind, len(content), modified), content
+    size = len(content) if kind == "-" else 0
+    return ArchivedFile(shown.lstrip("/"), kind, size, modified), content
+
+
+def _write(place: Path, file: ArchivedFile, content: bytes) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if file.kind == "d":
+        place.mkdir(exist_ok=True)
+        return
+    place.unlink(missing_ok=True)
+    if file.kind == "l":
+        place.symlink_to(os.fsdecode(content))
+    else:
+        place.write_bytes(content)
+        moment = file.modified.timestamp()
+        os.utime(place, (moment, moment))

@@ -16,6 +16,8 @@ _FILES_CACHE = "--files-cache=ctime,size,inode"
 _CREATE = ("create", "--json", "--comment=mailrewind", _FILES_CACHE)
 # What an interrupted first backup loses at most.
 _CHECKPOINT = "--checkpoint-interval=600"
+# A few changed rows in a large dump: blocks of some 32 KiB instead of 2 MiB store a 25th of it.
+_CHUNKS_OF_A_DUMP = "--chunker-params=buzhash,12,18,15,4095"
 
 
 def init(location: str, encryption: str) -> list[str]:
@@ -56,6 +58,30 @@ def create_from_stdin(location: str, archive: str, *, compression: str) -> list[
     ]
 
 
+def create_from_command(
+    location: str, archive: str, command: Sequence[str], *, path: str, compression: str
+) -> list[str]:
+    """Archive what a command writes to standard output, as one file.
+
+    borg refuses an archive that exists before it starts the command, and makes none when the
+    command fails. Older versions of Python's argument parser drop the first "--" of the command:
+    give it one to spare.
+    """
+    return [
+        *_CREATE,
+        # Nothing of a dump is of use until its last line has come.
+        "--checkpoint-interval=0",
+        f"--compression={compression}",
+        _CHUNKS_OF_A_DUMP,
+        "--content-from-command",
+        f"--stdin-name={path}",
+        "--stdin-mode=0600",
+        "--",
+        _at(location, archive),
+        *command,
+    ]
+
+
 def list_archives(location: str, *, checkpoints: bool = False) -> list[str]:
     """List the archives as JSON, without waiting for any lock."""
     also = ["--consider-checkpoints"] if checkpoints else []
@@ -83,10 +109,22 @@ def export_tar(location: str, archive: str, paths: Sequence[str], *, patterns: P
     return ["export-tar", *options, "--", _at(location, archive), "-", *literal]
 
 
-def extract(location: str, archive: str, paths: Sequence[str]) -> list[str]:
-    """Write an archive, or some directories of it, below the working directory."""
+def extract(
+    location: str, archive: str, paths: Sequence[str], *, strip: int, progress: bool
+) -> list[str]:
+    """Write an archive, or some directories of it, below the working directory.
+
+    Owners are those of the archive by number: names may mean other numbers here.
+    """
+    told = ["--progress"] if progress else []
+    options = ["--bypass-lock", "--numeric-ids", f"--strip-components={strip}", *told]
     literal = [f"pp:{path}" for path in paths]
-    return ["extract", "--bypass-lock", "--", _at(location, archive), *literal]
+    return ["extract", *options, "--", _at(location, archive), *literal]
+
+
+def extract_to_stdout(location: str, archive: str, path: str) -> list[str]:
+    """Write the content of one file to standard output."""
+    return ["extract", "--bypass-lock", "--stdout", "--", _at(location, archive), f"pf:{path}"]
 
 
 def info(location: str) -> list[str]:

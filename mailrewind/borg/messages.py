@@ -8,6 +8,7 @@ https://borgbackup.readthedocs.io/en/1.4.5/internals/frontends.html#message-ids
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,8 @@ _ERRORS: Mapping[type[errors.MailrewindError], tuple[str, ...]] = {
     ),
     errors.ArchiveExists: ("Archive.AlreadyExists",),
     errors.ArchiveMissing: ("Archive.DoesNotExist",),
+    # borg's other uses of this id are wrong arguments, which we do not give.
+    errors.DumpFailed: ("CommandError",),
     errors.ConnectionLost: (
         *("ConnectionClosed", "ConnectionClosedWithHint", "ConnectionBrokenWithHint"),
         *("UnexpectedRPCDataFormatFromClient", "UnexpectedRPCDataFormatFromServer"),
@@ -83,6 +86,14 @@ _FULL = re.compile(r"\[Errno (28|122)\]|No space left on device|Disk quota excee
 _MOVED_BACK = "Cache.RepositoryReplay"
 _WHAT = re.compile(r": (\w+: \[Errno \d+\]|file changed while|file (type|inode) changed)")
 _VANISHED = "BackupFileNotFoundError"
+_NEVER_MATCHED = "IncludePatternNeverMatchedWarning"
+# While extracting, this very id means content that a repair put zeros for, or of a wrong size; what
+# the disk refuses has other ids. Its text does not say so.
+_LOST = "BackupError"
+_READ_ONLY = "[Errno 30]"
+_COMMAND_ENDED = re.compile(r"exited with status (-?\d+)")
+_TOLD_LINES = 5
+_GUESSES = 10
 _STALE = re.compile(r"(Killed|Removed) stale .*lock")
 _KEPT = 1000
 
@@ -117,6 +128,11 @@ class Message:
         """Whether no space is left."""
         return bool(_FULL.search(self.text))
 
+    @property
+    def is_about_permission(self) -> bool:
+        """Whether something may not be written."""
+        return self.msgid == "BackupPermissionError" or _READ_ONLY in self.text
+
 
 # What borg says when it sees by itself that the lock's holder is dead.
 STALE_LOCK_REMOVED = Message("WARNING", "Killed stale lock", "")
@@ -147,10 +163,10 @@ class Hearing:
         """Take in one line of standard error."""
         if self._encoding != "utf-8":
             line = line.encode(errors="replace").decode(self._encoding, errors="replace")
-        record = _record(line)
-        if record is None:
-            self.unparsed = [*self.unparsed[-9:], line]
-        elif record.get("type") == "log_message":
+        words, record = _split(line)
+        if words:
+            self.unparsed = [*self.unparsed[-9:], words]
+        if record.get("type") == "log_message":
             self._hear_message(record)
         elif self._report and (progress := _progress(record)):
             self._report(progress)
@@ -162,8 +178,19 @@ class Hearing:
         # Newest first: what went before may have been a warning about something that was mended.
         for message in reversed(self.messages):
             if message.level != "WARNING" and (kind := _BY_ID.get(message.msgid)):
+                if kind is errors.DumpFailed:
+                    return self._dump_failed(message, location)
                 return _told(kind, message, location)
         return self._by_code(returncode, location)
+
+    def _dump_failed(self, message: Message, location: str) -> errors.DumpFailed:
+        match = _COMMAND_ENDED.search(message.text)
+        how = f"ended with code {match[1]}" if match else f"failed ({message.text})"
+        said = "; ".join(line.strip() for line in self.unparsed[-_TOLD_LINES:] if line.strip())
+        return errors.DumpFailed(
+            f"the command that was to be archived {how}, so {location} has got nothing of it: "
+            + (said or "it said nothing")
+        )
 
     def _by_code(self, returncode: int, location: str) -> errors.RepositoryError:
         said = [message.text for message in self.messages if message.level != "WARNING"]
@@ -207,6 +234,17 @@ def finding_of(message: Message, location: str) -> Finding:
     return Finding(message.subject or location, message.text)
 
 
+def loss_in(message: Message, archive: str) -> errors.RepositoryError | None:
+    """Return the error if a warning says that content, or a path, is not in the archive."""
+    if message.msgid == _NEVER_MATCHED:
+        pattern = message.text.partition("'")[2].rpartition("'")[0]
+        return errors.ArchivePathMissing(f"archive {archive} does not hold {pattern}")
+    if message.msgid == _LOST:
+        path = message.text.rpartition(": ")[0]
+        return errors.RepositoryDamaged(f"archive {archive} has lost content of {path}")
+    return None
+
+
 def source_error(message: Message) -> errors.MailrewindError | None:
     """Return the error that a warning about a file amounts to, or None if the run may go on."""
     # Not for a full disk, though: ended now, borg would not take back what it has written so far.
@@ -236,19 +274,33 @@ def _last_line(text: str) -> str:
     return text.strip().rpartition("\n")[2]
 
 
-def _record(line: str) -> Mapping[str, Any] | None:
-    try:
-        record = json.loads(line[line.find('{"') :])  # a prompt may stand before it
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) else None
+def _split(line: str) -> tuple[str, Mapping[str, Any]]:
+    """Part a line into the words before borg's record, and the record, which may be empty.
+
+    A prompt, or the last words of a program that shares borg's standard error, end without a line
+    end; they may look like JSON themselves.
+    """
+    start = -1
+    for _ in range(_GUESSES):
+        start = line.find('{"', start + 1)
+        if start < 0:
+            break
+        with suppress(ValueError):
+            record = json.loads(line[start:])
+            if isinstance(record, dict) and "type" in record:
+                return line[:start], record
+    return line, {}
 
 
 def _progress(record: Mapping[str, Any]) -> Progress | None:
     if record.get("type") == "archive_progress" and not record.get("finished"):
         files = int(record["nfiles"])
         return Progress(int(record["original_size"]), None, "bytes", f"{files} files read")
-    if record.get("type") == "progress_percent" and not record.get("finished"):
+    # Before borg knows how much there is to do, its total is 0.
+    if record.get("type") == "progress_percent" and record.get("total"):
         text = str(record.get("message", "")).strip()
-        return Progress(int(record["current"]), int(record["total"]), "files", text)
+        unit = "files"
+        if record.get("msgid") == "extract":  # its text names the file
+            unit, text = "bytes", "extracting"
+        return Progress(int(record["current"]), int(record["total"]), unit, text)
     return None

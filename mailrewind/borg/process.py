@@ -87,6 +87,7 @@ def stream_borg(
     *,
     pass_fds: Sequence[int] = (),
     encoding: str = "utf-8",
+    on_warning: Callable[[Message], None] | None = None,
 ) -> Iterator[Stream]:
     """Run one borg command that only reads, and give its output while it runs.
 
@@ -97,11 +98,13 @@ def stream_borg(
         arguments: The verb and what belongs to it.
         pass_fds: File descriptors that borg reads.
         encoding: Of borg's output and messages.
+        on_warning: Called with each warning while the output is read; what it raises comes out
+            there.
 
     Raises:
         MailrewindError: The kind that fits borg's message id, else its exit code.
     """
-    hearing = Hearing(encoding=encoding)
+    hearing = Hearing(encoding=encoding, on_warning=on_warning)
     with (
         _passphrase(settings) as (variable, descriptors),
         stream(

@@ -6,16 +6,23 @@ written or deleted meanwhile and borg may stumble; then it is asked once more.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from mailrewind.borg import commands
+from mailrewind.borg.messages import Message, loss_in
 from mailrewind.borg.output import LISTING_ENCODING, as_source, exported_files, listed_files
 from mailrewind.borg.process import memory_file, stream_borg
 from mailrewind.borg.settings import RepositorySettings
-from mailrewind.errors import BorgFailed, RepositoryDamaged, RepositoryMoved
+from mailrewind.errors import (
+    ArchivePathMissing,
+    BorgFailed,
+    RepositoryDamaged,
+    RepositoryMoved,
+)
 from mailrewind.ports import ArchivedFile
 
 logger = logging.getLogger(__name__)
@@ -47,6 +54,44 @@ def read_contents(
         RepositoryDamaged: Content is missing or has changed.
     """
     return _again(lambda: _contents(settings, archive, frozenset(paths)))
+
+
+@contextmanager
+def open_content(settings: RepositorySettings, archive: str, path: str) -> Iterator[BinaryIO]:
+    """Give the content of one regular file as a stream; little of it lies in memory at a time.
+
+    Leaving the block reads on to the end, so that damage there is met as well; leaving it by an
+    exception ends borg at once. Consume it in one thread: borg ends with the thread that started
+    it.
+
+    Raises:
+        ArchiveMissing: The repository holds no archive of this name.
+        ArchivePathMissing: The archive does not hold the path, or no regular file there.
+        RepositoryDamaged: Content is missing or has changed; may come after much of it was read.
+    """
+    with ExitStack() as stack:
+        try:
+            output = stack.enter_context(_begun(settings, archive, path))
+        except STUMBLES as error:
+            logger.info("reading once more: %s", error)
+            output = stack.enter_context(_begun(settings, archive, path))
+        yield output
+
+
+@contextmanager
+def _begun(settings: RepositorySettings, archive: str, path: str) -> Iterator[BinaryIO]:
+    """Give the content once its first bytes have come; what is met before can be tried again."""
+
+    def judge(message: Message) -> None:
+        if error := loss_in(message, archive):
+            raise error
+
+    command = commands.extract_to_stdout(settings.location, archive, path)
+    with stream_borg(settings, command, on_warning=judge) as output:
+        # borg has no content for a directory either, and does not say so.
+        if not output.peek(1) and path not in dict(read_contents(settings, archive, [path])):
+            raise ArchivePathMissing(f"archive {archive} holds no file {path}")
+        yield output
 
 
 def _files(settings: RepositorySettings, archive: str) -> Iterator[ArchivedFile]:

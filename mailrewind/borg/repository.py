@@ -7,13 +7,14 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mailrewind.borg import commands
+from mailrewind.borg.extracting import extract
 from mailrewind.borg.known import forget, known_id, remember
 from mailrewind.borg.locks import Holder, holder_of
 from mailrewind.borg.messages import (
@@ -24,11 +25,10 @@ from mailrewind.borg.messages import (
     source_error,
 )
 from mailrewind.borg.process import Ended, run_borg
-from mailrewind.borg.reader import STUMBLES, read_contents, read_listing
+from mailrewind.borg.reader import STUMBLES, open_content, read_contents, read_listing
 from mailrewind.borg.settings import RepositorySettings
 from mailrewind.errors import (
-    ArchivePathMissing,
-    BorgFailed,
+    DumpFailed,
     RepositoryDamaged,
     RepositoryError,
     RepositoryFull,
@@ -41,6 +41,7 @@ from mailrewind.errors import (
 )
 from mailrewind.model.reports import ArchiveStatistics, Finding
 from mailrewind.ports import ArchivedFile, Capture, Report
+from mailrewind.transports.processes import tied_to_parent
 
 __all__ = ["BorgRepository", "RepositoryInfo", "RepositorySettings"]
 
@@ -168,6 +169,36 @@ class BorgRepository:
         left_out = [Finding(path, "cannot be archived: its name has a CR") for path in unsayable]
         return statistics, [*findings, *left_out]
 
+    def create_from_command(
+        self, archive: str, command: Sequence[str], *, path: str
+    ) -> tuple[ArchiveStatistics, Sequence[Finding]]:
+        """Archive what a command writes to standard output, as one file.
+
+        The command is a child of borg, in its process group, and ends with it. It gets our
+        harmless variables and those of borg, among which is no secret; it reads nothing.
+
+        Args:
+            archive: Its name; one that exists is refused before the command is started.
+            command: The program, looked up on our PATH, and its arguments.
+            path: Where the output stands in the archive, without a leading "/".
+
+        Raises:
+            DumpFailed: The command cannot be run, or failed; nothing was archived. The text ends
+                with the last lines of its standard error.
+            ArchiveExists: Done already; a retry may take it as it is.
+            RepositoryError: Any other kind, by borg's message id.
+        """
+        if path.startswith("/") or not {"", ".", ".."}.isdisjoint(path.split("/")):
+            raise ValueError(f"{path!r} is no path within an archive")
+        try:
+            tied = tied_to_parent(command)
+        except FileNotFoundError as error:
+            raise DumpFailed(f"there is no program {command[0]} to run") from error
+        arguments = commands.create_from_command(
+            self.settings.location, archive, tied, path=path, compression=self.settings.compression
+        )
+        return self._write(archive, arguments)
+
     def names(self) -> Sequence[str]:
         """Return the names of all archives, oldest first, without borg's checkpoints."""
         return [entry["name"] for entry in self._archives()]
@@ -192,6 +223,10 @@ class BorgRepository:
         """
         return read_contents(self.settings, archive, paths)
 
+    def read_stream(self, archive: str, path: str) -> AbstractContextManager[BinaryIO]:
+        """Give the content of one regular file as a stream; see ``borg.reader.open_content``."""
+        return open_content(self.settings, archive, path)
+
     def delete(self, archives: Sequence[str]) -> None:
         """Delete archives by name; a name that is gone already is no error."""
         for start in range(0, len(archives), _ARGUMENTS):
@@ -203,19 +238,21 @@ class BorgRepository:
         self.delete(self._served_checkpoints())
         self._run(commands.compact(self.settings.location))
 
-    def extract(self, archive: str, target: Path, *, paths: Sequence[str] = ()) -> None:
-        """Write an archive, or some directories of it, below an existing directory.
+    def extract(
+        self,
+        archive: str,
+        target: Path,
+        *,
+        paths: Sequence[str] = (),
+        strip: int = 0,
+        report: Report | None = None,
+    ) -> Sequence[Finding]:
+        """Write an archive, or what lies at some paths of it, below an existing directory.
 
         Raises:
-            ArchiveMissing: The repository holds no archive of this name.
-            ArchivePathMissing: The archive does not hold one of the paths.
+            MailrewindError: Those of ``borg.extracting.extract``, where all is said.
         """
-        command = commands.extract(self.settings.location, archive, paths)
-        ended = run_borg(self.settings, command, past_locks=True, cwd=target)
-        for warning in ended.warnings:
-            is_missing = warning.msgid == "IncludePatternNeverMatchedWarning"
-            kind = ArchivePathMissing if is_missing else BorgFailed
-            raise kind(f"extracting {archive}: {warning.text}")
+        return extract(self.settings, archive, target, paths=paths, strip=strip, report=report)
 
     def info(self) -> RepositoryInfo:
         """Return what borg knows of the repository.
@@ -293,7 +330,7 @@ class BorgRepository:
         self,
         archive: str,
         command: Sequence[str],
-        judge: Callable[[Message], None],
+        judge: Callable[[Message], None] | None = None,
         *,
         stdin: bytes | None = None,
         report: Report | None = None,

@@ -137,6 +137,25 @@ def stream(
         child.end()
 
 
+def tied_to_parent(argv: Sequence[str], *, path: str | None = None) -> list[str]:
+    """Return the arguments by which a program ends with whoever starts it.
+
+    Args:
+        argv: The program and its arguments.
+        path: Where to look the program up; None for our own PATH.
+
+    Raises:
+        FileNotFoundError: There is no such program.
+    """
+    program = shutil.which(argv[0], path=path)
+    if program is None:
+        raise FileNotFoundError(f"no program {argv[0]} to run")
+    setpriv = shutil.which("setpriv")
+    # In both the "--" stands: a parser on the way may swallow the first one that it meets.
+    tie = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else ["env", "--"]
+    return [*tie, program, *argv[1:]]
+
+
 def this_process() -> Process:
     """Return the evidence by which ``is_alive`` knows this process again."""
     pid = os.getpid()
@@ -180,7 +199,7 @@ class _Child:
         self._unsent = memoryview(stdin or b"")
         surroundings = _harmless() | dict(environment or {})
         self._process = subprocess.Popen(
-            _tied_to_us(argv, surroundings.get("PATH")),
+            tied_to_parent(argv, path=surroundings.get("PATH")),
             env=surroundings,
             cwd=cwd,
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -333,15 +352,6 @@ def _harmless() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _PASSED_ON or name.startswith("LC_")
     }
-
-
-def _tied_to_us(argv: Sequence[str], path: str | None) -> list[str]:
-    program = shutil.which(argv[0], path=path)
-    if program is None:
-        raise FileNotFoundError(f"no program {argv[0]} to run")
-    setpriv = shutil.which("setpriv")
-    tie = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
-    return [*tie, program, *argv[1:]]
 
 
 def _opened(pipe: IO[bytes] | None) -> IO[bytes]:

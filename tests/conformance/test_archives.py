@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from mailrewind.borg.repository import BorgRepository, RepositorySettings
-from mailrewind.errors import ArchiveExists, ArchiveMissing, SourceMissing
+from mailrewind.errors import (
+    ArchiveExists,
+    ArchiveMissing,
+    ArchivePathMissing,
+    DumpFailed,
+    SourceMissing,
+)
 from mailrewind.model.reports import Finding
 from mailrewind.ports import ArchivedFile, Archives, Capture, Progress
 from tests.doubles import MemoryArchives
@@ -269,6 +276,138 @@ class ArchivesContract:
 
         expected = regular_files(mail)
         assert dict(archives.read("two", list(expected))) == expected
+
+    def test_output_of_a_command_is_one_file(self, archives, tmp_path):
+        content = b"INSERT INTO `mailbox` VALUES ('ada');\n\0\xff" * 100_000
+        (tmp_path / "output").write_bytes(content)
+
+        statistics, findings = archives.create_from_command(
+            "dump", ["cat", str(tmp_path / "output")], path="sql/mail.sql"
+        )
+
+        assert dict(archives.read("dump", ["sql/mail.sql"])) == {"sql/mail.sql": content}
+        listed = [(file.path, file.kind, file.size_bytes) for file in archives.files("dump")]
+        assert listed == [("sql/mail.sql", "-", len(content))]
+        assert (statistics.archive, statistics.files, findings) == ("dump", 1, [])
+
+    def test_command_that_says_nothing_makes_an_empty_file(self, archives):
+        archives.create_from_command("dump", ["true"], path="mail.sql")
+
+        assert dict(archives.read("dump", ["mail.sql"])) == {"mail.sql": b""}
+
+    def test_arguments_of_a_command_arrive_as_they_are(self, archives):
+        arguments = ["--", "-x", "--stdin-name=other", "{now}", "a b", "two\nlines", "$(id)", "--"]
+        tell = [sys.executable, "-c", "import sys; print(ascii(sys.argv[1:]))", *arguments]
+
+        archives.create_from_command("dump", tell, path="mail.sql")
+
+        ((_, content),) = archives.read("dump", ["mail.sql"])
+        assert content.decode() == f"{arguments!a}\n"
+
+    def test_failing_command_leaves_no_archive_and_its_words_are_told(self, archives):
+        script = "echo half a dump; echo first >&2; echo 'Lost connection' >&2; exit 3"
+
+        with pytest.raises(DumpFailed, match=r"code 3.*: first; Lost connection\.$") as raised:
+            archives.create_from_command("dump", ["sh", "-c", script], path="mail.sql")
+
+        assert raised.value.retryable
+        assert list(archives.names()) == []
+
+    def test_missing_program_is_a_failing_command(self, archives):
+        with pytest.raises(DumpFailed, match="no-such-program"):
+            archives.create_from_command("dump", ["no-such-program"], path="mail.sql")
+
+        assert list(archives.names()) == []
+
+    def test_command_is_not_started_for_an_archive_that_exists(self, archives, tmp_path):
+        archives.create_from_command("dump", ["echo", "first"], path="mail.sql")
+
+        with pytest.raises(ArchiveExists, match="dump"):
+            archives.create_from_command(
+                "dump", ["touch", str(tmp_path / "started")], path="mail.sql"
+            )
+
+        assert not (tmp_path / "started").exists()
+        assert dict(archives.read("dump", ["mail.sql"])) == {"mail.sql": b"first\n"}
+
+    def test_one_file_can_be_read_as_a_stream(self, archives, mail):
+        archives.create("first", whole(mail))
+        expected = regular_files(mail)
+
+        streamed = {}
+        for path in expected:
+            with archives.read_stream("first", path) as content:
+                streamed[path] = b"".join(iter(lambda: content.read(10_000), b""))
+
+        assert streamed == expected
+
+    def test_second_name_of_a_file_can_be_read_as_a_stream(self, archives, mail):
+        (mail / "deep" / "copy").hardlink_to(mail / "plain")
+        archives.create("first", whole(mail))
+
+        with archives.read_stream("first", stored(mail / "deep" / "copy")) as content:
+            assert content.read() == b"content of plain"
+
+    @pytest.mark.parametrize("path", ["deep", "gone", "link", "pipe"])
+    def test_only_a_regular_file_can_be_read_as_a_stream(self, archives, mail, path):
+        (mail / "link").symlink_to("plain")
+        os.mkfifo(mail / "pipe")
+        archives.create("first", whole(mail))
+
+        with (
+            pytest.raises(ArchivePathMissing, match=path),
+            archives.read_stream("first", stored(mail / path)),
+        ):
+            pass
+
+    def test_stream_of_a_missing_archive_has_its_own_error(self, archives):
+        with pytest.raises(ArchiveMissing, match="nope"), archives.read_stream("nope", "a"):
+            pass
+
+    def test_extracted_files_are_as_they_were(self, archives, mail, tmp_path):
+        (mail / "link").symlink_to("plain")
+        archives.create("first", whole(mail))
+        target = tmp_path / "target"
+        target.mkdir()
+
+        assert archives.extract("first", target) == []
+
+        copy = target / stored(mail)
+        assert regular_files(copy) == {
+            stored(copy / os.path.relpath(f"/{path}", mail)): content
+            for path, content in regular_files(mail).items()
+        }
+        assert (copy / "link").readlink() == Path("plain")
+        assert (copy / "plain").stat().st_mtime == pytest.approx((mail / "plain").stat().st_mtime)
+
+    def test_some_paths_are_extracted_without_their_leading_names(self, archives, mail, tmp_path):
+        archives.create("first", whole(mail))
+        target = tmp_path / "target"
+        target.mkdir()
+
+        archives.extract(
+            "first",
+            target,
+            paths=[stored(mail / "deep" / "er"), stored(mail / "plain")],
+            strip=len(mail.parts) - 1,
+        )
+
+        found = sorted(str(path.relative_to(target)) for path in target.rglob("*"))
+        assert found == ["deep", "deep/er", "deep/er/empty", "plain"]
+
+    def test_extracting_a_path_that_the_archive_does_not_hold_is_told(
+        self, archives, mail, tmp_path
+    ):
+        archives.create("first", whole(mail))
+
+        with pytest.raises(ArchivePathMissing, match="first does not hold no/such/path"):
+            archives.extract("first", tmp_path, paths=["no/such/path"])
+
+    def test_extracting_into_nowhere_is_told(self, archives, mail, tmp_path):
+        archives.create("first", whole(mail))
+
+        with pytest.raises(SourceMissing, match="nowhere"):
+            archives.extract("first", tmp_path / "nowhere")
 
 
 class TestMemoryArchives(ArchivesContract):
