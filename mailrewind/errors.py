@@ -17,11 +17,13 @@
     x KeyDoesNotFit
     x MessageDamaged
     x ExportDamaged
+    x ExportIncomplete                     retryable
     x DumpDamaged
     x FormatUnsupported
     x MailServerUnreachable                retryable
     x MailServerFailed
     x ContainerMissing
+    x RecoveryNotArmed
     x DeliveryFailed
     x DumpFailed                           retryable
     x DatabaseUnreachable                  retryable
@@ -58,10 +60,15 @@
     x PlanNotFound
     x PlanOutdated
     x LeaseHeld                            retryable
+    x SystemHeld                           retryable
+    x OperationUnknown
+    x ConfirmationMissing
     x OverQuota
     x NoSpace
     x VerificationFailed
     x NothingToUndo
+    x ChoiceNeeded
+    x NotEmpty
   + NotificationFailed                     60
 
 An error says what happened and to which thing; ``advice`` says what to do next; ``retryable``
@@ -212,6 +219,13 @@ class ExportDamaged(MailSystemError):
     default_advice = "Take the export of another restore point, or make a new one."
 
 
+class ExportIncomplete(MailSystemError):
+    """An export of calendars and contacts is not what its user had at that moment."""
+
+    retryable = True
+    default_advice = "The step is tried again; the next run exports what is lacking."
+
+
 class DumpDamaged(MailSystemError):
     """A dump of a database cannot be read, or not to its end."""
 
@@ -239,6 +253,12 @@ class ContainerMissing(MailSystemError):
     """A compose project, or a container or volume of it, is not there."""
 
     default_advice = "Check `docker compose ps` in the directory of the stack, and start it."
+
+
+class RecoveryNotArmed(MailSystemError):
+    """What would start the services again after a crash does not run, so none was stopped."""
+
+    default_advice = "See the log in recovery/ below the data directory."
 
 
 class DeliveryFailed(MailSystemError):
@@ -465,6 +485,23 @@ class LeaseHeld(RestoreError):
     default_advice = "Wait until it has ended; `mailrewind status` shows it."
 
 
+class SystemHeld(RestoreError):
+    """A restore works on this whole system: until it has ended, nothing else may."""
+
+    retryable = True
+    default_advice = "Wait until it has ended; `mailrewind status` shows it."
+
+
+class OperationUnknown(RestoreError):
+    """The system's kind has no such restore."""
+
+    default_advice = "See docs/restoring.md for what can be restored of which kind of system."
+
+
+class ConfirmationMissing(RestoreError):
+    """The plan would lose or revert what is there, and nobody has confirmed just that."""
+
+
 class OverQuota(RestoreError):
     """What would be added does not fit into the mailbox's quota."""
 
@@ -485,6 +522,18 @@ class VerificationFailed(RestoreError):
 
 class NothingToUndo(RestoreError):
     """This restore added nothing that is still there unchanged, or is undone already."""
+
+
+class ChoiceNeeded(RestoreError):
+    """More than one thing could be meant, and only a person knows which."""
+
+    default_advice = "Name the one that is meant; nothing is chosen by guessing."
+
+
+class NotEmpty(RestoreError):
+    """A whole server is restored onto an empty installation only, and this one is not."""
+
+    default_advice = "Restore mailboxes, calendars or the database one by one instead."
 
 
 class NotificationFailed(MailrewindError):
