@@ -358,12 +358,6 @@ class Archives(Protocol):
         """
         ...
 
-    def names(self) -> Sequence[str]:
-        """Return the names of all archives, oldest first, without borg's checkpoints."""
-        ...
-
-    def files(self, archive: str) -> Iterator[ArchivedFile]:
-        """List an archive.
     def create_from_command(
         self, archive: str, command: Sequence[str], *, path: str
     ) -> tuple[ArchiveStatistics, Sequence[Finding]]:
@@ -379,6 +373,12 @@ class Archives(Protocol):
         """
         ...
 
+    def names(self) -> Sequence[str]:
+        """Return the names of all archives, oldest first, without borg's checkpoints."""
+        ...
+
+    def files(self, archive: str) -> Iterator[ArchivedFile]:
+        """List an archive.
 
         Raises:
             ArchiveMissing: The repository holds no archive of this name.
@@ -392,12 +392,6 @@ class Archives(Protocol):
         """
         ...
 
-    def delete(self, archives: Sequence[str]) -> None:
-        """Delete archives by name; a name that is gone already is no error."""
-        ...
-
-    def compact(self) -> None:
-        """Give the space of deleted archives back."""
     def read_stream(self, archive: str, path: str) -> AbstractContextManager[BinaryIO]:
         """Give the content of one regular file as a stream; little of it lies in memory at a time.
 
@@ -443,6 +437,12 @@ class Archives(Protocol):
         """
         ...
 
+    def delete(self, archives: Sequence[str]) -> None:
+        """Delete archives by name; a name that is gone already is no error."""
+        ...
+
+    def compact(self) -> None:
+        """Give the space of deleted archives back."""
         ...
 
 
