@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from mailrewind.errors import (
     DeliveryFailed,
@@ -28,11 +29,34 @@ _USUAL_PLACES = "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/opt/dovecot/bin"
 _LOOKUP_SECONDS = 60.0
 _UIDS_AT_ONCE = 500
 _MASKS = frozenset("*?")
+# In a mail_location ":" ends the path and "%" begins a variable.
+_UNUSABLE = frozenset(":%")
+
+
+class Administration(Protocol):
+    """A doveadm, wherever it runs; there, directories may have other paths than here."""
+
+    def run(self, arguments: Sequence[str], *, timeout_seconds: float | None) -> Completed:
+        """Run it to its end; a bad exit code is the caller's to judge.
+
+        Raises:
+            MailServerUnreachable: It does not run, or not to its end in time.
+            MailServerFailed: There is no such program.
+        """
+        ...
+
+    def there(self, path: Path) -> Path:
+        """Return what a path of this host is called where doveadm runs."""
+        ...
+
+    def here(self, path: Path) -> Path:
+        """Return the path on this host of what doveadm calls so."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Doveadm:
-    """Which doveadm serves a tree.
+    """A doveadm of this host.
 
     Attributes:
         doveadm: The executable.
@@ -41,6 +65,29 @@ class Doveadm:
 
     doveadm: Path
     config: Path | None = None
+
+    def run(self, arguments: Sequence[str], *, timeout_seconds: float | None) -> Completed:
+        """See the protocol."""
+        configuration = ["-c", str(self.config)] if self.config is not None else []
+        try:
+            return run(
+                [str(self.doveadm), *configuration, *arguments], timeout_seconds=timeout_seconds
+            )
+        except FileNotFoundError as error:
+            raise MailServerFailed(
+                f"{self.doveadm} is not there",
+                advice="Check the `dovecot` setting of the system.",
+            ) from error
+        except TimeoutError as error:
+            raise MailServerUnreachable(f"{self.doveadm} does not answer: {error}") from error
+
+    def there(self, path: Path) -> Path:
+        """See the protocol."""
+        return path
+
+    def here(self, path: Path) -> Path:
+        """See the protocol."""
+        return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +105,10 @@ class Served:
 
 
 class Dovecot:
-    """A Dovecot, asked and told through doveadm."""
+    """A Dovecot, asked and told through doveadm; all paths are those of this host."""
 
-    def __init__(self, doveadm: Doveadm) -> None:
-        self._command = [str(doveadm.doveadm)]
-        if doveadm.config is not None:
-            self._command += ["-c", str(doveadm.config)]
+    def __init__(self, administration: Administration) -> None:
+        self._administration = administration
 
     def serves(self, mailbox: str) -> Served:
         """Say how Dovecot serves a mailbox.
@@ -81,10 +126,11 @@ class Dovecot:
             raise _error(done, f"looking up {mailbox}")
         if "mail_path" in fields:
             is_maildir = fields.get("mail_driver", "maildir") == "maildir"
-            return Served(_place(fields["mail_path"], fields) if is_maildir else None, True)
+            return Served(self._here(fields["mail_path"], fields) if is_maildir else None, True)
         kind, _, rest = fields["mail"].partition(":")
         is_maildir = kind == "maildir" and "LAYOUT=" not in rest
-        return Served(_place(rest.partition(":")[0], fields) if is_maildir else None, False)
+        path = rest.partition(":")[0]
+        return Served(self._here(path, fields) if is_maildir else None, False)
 
     def directory_of(self, mailbox: str, name: str) -> str:
         """Return the name of the directory that Dovecot would use for a folder, or ""."""
@@ -94,8 +140,9 @@ class Dovecot:
     def import_maildir(
         self,
         mailbox: str,
-        location: str,
+        source: Path,
         *,
+        is_nested: bool,
         served: Served,
         subscribes: bool,
         ignores_quota: bool,
@@ -104,7 +151,8 @@ class Dovecot:
 
         Args:
             mailbox: Who gets them.
-            location: Such as "maildir:/path".
+            source: The staged Maildir.
+            is_nested: Whether its folders lie within each other.
             served: What ``serves`` said.
             subscribes: Whether to subscribe to the folders.
             ignores_quota: Whether to go over the quota; it must be recalculated afterwards.
@@ -114,6 +162,8 @@ class Dovecot:
         if ignores_quota:
             options += ["-o", "quota_enforce=no" if served.is_modern else "plugin/quota="]
         subscribe = ["-s"] if subscribes else []
+        there = self._administration.there(source)
+        location = f"maildir:{there}{':LAYOUT=fs' if is_nested else ''}"
         return self._run(*options, "import", *subscribe, "-u", _user(mailbox), location, "", "ALL")
 
     def recalculate_quota(self, mailbox: str) -> str:
@@ -160,16 +210,15 @@ class Dovecot:
         query = ["mailbox-guid", mailbox_guid, "all"]
         self._run("-f", "tab", "fetch", "-u", _user(mailbox), "uid", *query)
 
+    def can_read(self, directory: Path) -> bool:
+        """Whether a directory's path may stand in a location to import from."""
+        return not _UNUSABLE & set(str(self._administration.there(directory)))
+
+    def _here(self, path: str, fields: dict[str, str]) -> Path:
+        return self._administration.here(_place(path, fields))
+
     def _run(self, *arguments: str, timeout_seconds: float | None = None) -> Completed:
-        try:
-            return run([*self._command, *arguments], timeout_seconds=timeout_seconds)
-        except FileNotFoundError as error:
-            raise MailServerFailed(
-                f"{self._command[0]} is not there",
-                advice="Check the `dovecot` setting of the system.",
-            ) from error
-        except TimeoutError as error:
-            raise MailServerUnreachable(f"{self._command[0]} does not answer: {error}") from error
+        return self._administration.run(arguments, timeout_seconds=timeout_seconds)
 
 
 def find_dovecot(mailboxes: Iterable[tuple[str, Path]]) -> Doveadm | None:

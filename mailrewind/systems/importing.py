@@ -34,8 +34,6 @@ _DOT = "\\2e"
 # What listescape writes reads back; what only looks like it leads to another directory.
 _NOT_ESCAPED = re.compile(r"\\(?!2e|5c|7e)|.\\7e|^~")
 _RESERVED = frozenset({"cur", "new", "tmp"})
-# In a mail_location ":" ends the path and "%" begins a variable.
-_UNUSABLE = frozenset(":%")
 
 Wanted = Counter[tuple[str, str]]
 
@@ -65,7 +63,11 @@ def import_messages(
     """
     path = tree.maildir(mailbox)
     served = _check_served(dovecot, mailbox, Path("/", path))
-    _check_usable(staging)
+    if not dovecot.can_read(staging):
+        raise MailServerFailed(
+            f"Dovecot cannot read a staging directory named {staging}",
+            advice="Name one without a colon and a percent sign in the system's `staging`.",
+        )
     before = _counted(tree.messages(mailbox, path))
     with stage_below(staging) as stage:
         loading = _Loading(dovecot, tree, mailbox, path, stage, served=served)
@@ -77,7 +79,8 @@ def import_messages(
         results = [
             dovecot.import_maildir(
                 mailbox,
-                f"maildir:{batch_path}{':LAYOUT=fs' if batch.is_nested else ''}",
+                batch_path,
+                is_nested=batch.is_nested,
                 served=served,
                 subscribes=batch.is_new,
                 ignores_quota=ignores_quota,
@@ -229,14 +232,6 @@ def _check_served(dovecot: Dovecot, mailbox: str, path: Path) -> Served:
             advice="Check the system's path template, or its `dovecot` setting.",
         )
     return served
-
-
-def _check_usable(staging: Path) -> None:
-    if _UNUSABLE & set(str(staging)):
-        raise MailServerFailed(
-            f"Dovecot cannot read a staging directory named {staging}",
-            advice="Name one without a colon and a percent sign in the system's `staging`.",
-        )
 
 
 def _uncounted(mailbox: str, complaint: str) -> Sequence[Finding]:

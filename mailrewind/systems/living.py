@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,11 +39,16 @@ _CLOCK_SLACK = timedelta(seconds=2)
 
 
 class LivingTree:
-    """All mailboxes below a template, as they are now."""
+    """All mailboxes below a template, as they are now.
 
-    def __init__(self, template: Template, *, without: Path) -> None:
+    Args:
+        template: Where they lie.
+        without: Directories that hold none, though they look so.
+    """
+
+    def __init__(self, template: Template, *, without: Iterable[Path]) -> None:
         self._template = template
-        self._without = str(without).strip("/")
+        self._without = tuple(f"{str(path).strip('/')}/" for path in without)
 
     @property
     def root(self) -> Path:
@@ -56,7 +61,7 @@ class LivingTree:
 
     def locate(self, path: str) -> Place | None:
         """Say what a path without a leading "/" means, None if it lies in no mailbox."""
-        if path.startswith(f"{self._without}/"):
+        if path.startswith(self._without):
             return None
         return self._template.locate(path)
 
