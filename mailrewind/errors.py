@@ -41,6 +41,9 @@
     x ArchiveMissing
     x ArchivePathMissing
     x ConnectionLost                       retryable
+    x HostKeyUnknown
+    x HostKeyChanged
+    x LoginRefused
     x CaptureIncomplete                    retryable
     x BackupRunning                        retryable
     x BorgMissing
@@ -366,6 +369,35 @@ class ConnectionLost(RepositoryError):
 
     retryable = True
     default_advice = "Check the network and the repository's host; the step is tried again."
+
+
+class HostKeyUnknown(RepositoryError):
+    """Nobody has vouched yet for the SSH key of the repository's host, so nothing was sent there."""
+
+    default_advice = (
+        "Ask the host's administrator for the fingerprint of its key, then run `ssh` to the same "
+        "host and port once, as the user that runs mailrewind, and confirm it."
+    )
+
+
+class HostKeyChanged(RepositoryError):
+    """The repository's host shows another SSH key than the one that is known, so nothing was sent.
+
+    It was installed anew, or somebody has put himself in between.
+    """
+
+    default_advice = (
+        "Ask the host's administrator first. If the key was renewed, remove the old one with "
+        "`ssh-keygen -R HOST`, run `ssh` to the host once and compare the fingerprint."
+    )
+
+
+class LoginRefused(RepositoryError):
+    """The repository's host lets no one in with our SSH key."""
+
+    default_advice = (
+        "Add the public key of the user that runs mailrewind to authorized_keys on that host."
+    )
 
 
 class CaptureIncomplete(RepositoryError):

@@ -6,7 +6,7 @@ survives moves and flag changes. A PATH is where a file lies below "/", without 
 the mail system and in an archive alike.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -94,13 +94,16 @@ class Process:
     started: int
 
 
+WHOLE_SYSTEM = "*"  # no mailbox's address: the lease on everything that a system has
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who holds the right to restore into a mailbox.
+    """Who holds the right to restore into a mailbox, or into a whole system.
 
     Attributes:
         system: Name of the system.
-        mailbox: Address.
+        mailbox: Address, or WHOLE_SYSTEM.
         holder: In words, such as "plan 3f9a1c20 by cli:root".
         since: UTC.
         process: Who.
@@ -320,6 +323,9 @@ class Operation(Protocol):
     def undo(self, done: OperationReport) -> Outcome:
         """Take it back, with what ``Outcome.undo`` says.
 
+        The outcome of one that an error or a dead process has ended is not known (None): then its
+        safety copy, found by ``done.id``, says what can be taken back.
+
         Raises:
             NothingToUndo: It cannot be taken back.
         """
@@ -443,6 +449,116 @@ class Archives(Protocol):
 
     def compact(self) -> None:
         """Give the space of deleted archives back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What became of the wish for the export of one user.
+
+    Attributes:
+        user: Whose.
+        content: The export, whole; empty where there is none.
+        fingerprint: Of the data that it holds, as ``Calendars.users`` gives it.
+        problem: Why there is none, in a sentence; "" where there is one.
+    """
+
+    user: str
+    content: bytes
+    fingerprint: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldExports:
+    """The newest export of each user, in files that stay as they are for a while.
+
+    Attributes:
+        paths: As ``Archives.create_from_paths`` takes them; shown as "sogo/<user>".
+        users: Whose, sorted.
+        renewed: Whose was made now.
+        findings: Users without an export, or with an older one than their data.
+    """
+
+    paths: tuple[str, ...]
+    users: tuple[str, ...]
+    renewed: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+class Calendars(Protocol):
+    """Calendars, address books and preferences of a mail system's users.
+
+    A USER is named by an address. An EXPORT is what ``formats.sogo`` reads and writes: everything
+    that one user has, with a hash of the user's password; it is shown to nobody, and every file
+    that holds one is readable by its owner alone. Contract, checked by
+    ``tests/conformance/test_calendars.py``: what ``reset`` was given, an export has afterwards.
+    """
+
+    def users(self) -> Mapping[str, str]:
+        """Map each user who has data to a fingerprint, which changes whenever those do.
+
+        Raises:
+            MailSystemError: It cannot be found out; retryable where waiting helps.
+        """
+        ...
+
+    def export(self, users: Iterable[str]) -> Iterator[Exported]:
+        """Export users as they are now, one answer for each, in any order.
+
+        An export holds what there was when its fingerprint was: no less, and of no one else. A
+        user without data has an empty one.
+
+        Raises:
+            ExportIncomplete: A user's data kept changing meanwhile.
+            MailSystemError: None can be made; retryable where waiting helps.
+        """
+        ...
+
+    def held(
+        self, *, renew: Collection[str] = (), all_users: bool = False
+    ) -> AbstractContextManager[HeldExports]:
+        """Bring the kept exports up to date and keep them still for the time of the block.
+
+        Exported again are users whose data have changed, those named, and once a night everybody.
+        Where that fails for one, the older export stays, and a finding says so. The export of a
+        user who has no data any more goes.
+
+        Args:
+            renew: Who is exported in any case.
+            all_users: Whether everybody is.
+
+        Raises:
+            MailSystemError: As ``export``.
+        """
+        ...
+
+    def merge(self, user: str, export: bytes) -> None:
+        """Add the records whose names their folder lacks; folders that are gone come back.
+
+        Shares and display names of the export's folders become those of the export. Nothing that
+        the tool says proves anything: the caller exports again and compares.
+
+        Raises:
+            ExportDamaged: It is none, or not of this user: it would be written into another's.
+            MailSystemError: It was refused; retryable where waiting helps.
+        """
+        ...
+
+    def reset(self, user: str, export: bytes) -> None:
+        """Make the export's folders what they are in it; other folders stay as they are.
+
+        Raises:
+            ExportDamaged, MailSystemError: As ``merge``.
+        """
+        ...
+
+    def set_preferences(self, user: str, export: bytes) -> None:
+        """Replace the user's preferences by those of the export.
+
+        Raises:
+            ExportDamaged, MailSystemError: As ``merge``.
+        """
         ...
 
 
@@ -604,13 +720,15 @@ class State(Protocol):
     def lease(
         self, system: str, mailbox: str, holder: str, *, wait: timedelta = timedelta(0)
     ) -> AbstractContextManager[None]:
-        """Hold the only right to restore into a mailbox.
+        """Hold the only right to restore into a mailbox, or the one named WHOLE_SYSTEM.
 
-        A lease whose process is dead (same host: pid, boot id and start time; other hosts: not
+        The two do not know each other: ``services.holding`` makes them exclude one another. A
+        lease whose process is dead (same host: pid, boot id and start time; other hosts: not
         renewed for an hour) is taken over.
 
         Raises:
             LeaseHeld: After ``wait``; the message names holder, host, pid and since when.
+            SystemHeld: The same, of WHOLE_SYSTEM.
         """
         ...
 
@@ -674,8 +792,16 @@ class State(Protocol):
 class Notifier(Protocol):
     """A way to tell the operators."""
 
-    def tell(self, subject: str, text: str) -> None:
+    def tell(self, subject: str, text: str, *, also: Sequence[str] = ()) -> Sequence[str]:
         """Send one message to everybody configured.
+
+        Args:
+            subject: One line.
+            text: Never with a secret, or with what stands in anybody's mail.
+            also: Addresses that are told besides.
+
+        Returns:
+            Those of ``also`` that could not be told.
 
         Raises:
             NotificationFailed: Nobody could be told.

@@ -28,12 +28,11 @@ class Groupware:
 
     def items(self, user: str, folder: str) -> dict[str, str]:
         """Return the events or contacts of a folder by name."""
-        found = self._names(user, folder)
-        with self._connection() as connection:
-            return {
-                name: _answer(connection, "GET", _path(user, f"{folder}/{name}"), user).decode()
-                for name in found
-            }
+        return {
+            # SOGo ends a connection whenever it likes: each question gets its own.
+            name: self._ask("GET", user, f"{folder}/{name}", expected=(200,)).decode()
+            for name in self._names(user, folder)
+        }
 
     def delete(self, user: str, folder: str, name: str) -> None:
         self._ask("DELETE", user, f"{folder}/{name}", expected=(200, 204))
