@@ -12,11 +12,12 @@ from mailrewind.catalog import SqlCatalog
 from mailrewind.config import Config, DoveadmSettings, Notify
 from mailrewind.config import System as SystemConfig
 from mailrewind.model.retention import RetentionPolicy
-from mailrewind.notify import Apprise, Log, Mail, MailServer, Several
+from mailrewind.notify import Apprise, Log, Mail, MailServer, Note, Several
 from mailrewind.ports import Notifier, State
 from mailrewind.services.back_up import BackUp
 from mailrewind.services.browse import Browse
 from mailrewind.services.connected import ConnectedSystem
+from mailrewind.services.operations import Operations
 from mailrewind.services.restore import Restore
 from mailrewind.services.retain import Retain
 from mailrewind.services.watch import Watch
@@ -35,6 +36,7 @@ class Services:
         back_up: Makes restore points.
         browse: Looks at them.
         restore: Brings messages back.
+        operations: Brings back what is more than messages.
         retain: Lets old points go.
         watch: Says how things stand.
         notifier: Tells the operators; fails when nobody is configured to be told.
@@ -47,6 +49,7 @@ class Services:
     back_up: BackUp
     browse: Browse
     restore: Restore
+    operations: Operations
     retain: Retain
     watch: Watch
     notifier: Notifier
@@ -85,13 +88,15 @@ class _Wiring:
         state = self._state()
         notifier = _notifier(config.notify)
         told = notifier if notifier.notifiers else Log()
+        noted = notifier if notifier.notifiers else Note()
         watch = Watch(tuple(config.systems), self.connect, state, told, zone=zone, clock=clock)
         return Services(
             config=config,
             state=state,
             back_up=BackUp(self.connect, state, process=this_process(), clock=clock),
             browse=Browse(self.connect, state, zone=zone, clock=clock),
-            restore=Restore(self.connect, state, zone=zone, clock=clock),
+            restore=Restore(self.connect, state, noted, zone=zone, clock=clock),
+            operations=Operations(self.connect, state, noted, zone=zone, clock=clock),
             retain=Retain(self.connect, state, zone=zone, clock=clock),
             watch=watch,
             notifier=notifier,

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from mailrewind.config import load
 from mailrewind.model.restores import RestoreRequest
+from mailrewind.notify import Note
 from mailrewind.ports import Archives
 from mailrewind.services.back_up import BackUp
 from mailrewind.services.browse import Browse
 from mailrewind.services.connected import ConnectedSystem
+from mailrewind.services.operations import Operations
 from mailrewind.services.restore import Restore
 from mailrewind.services.retain import Retain
 from mailrewind.transports.processes import this_process
@@ -130,7 +132,8 @@ class Office:
             connect=connect,
             back_up=BackUp(connect, wired.state, process=this_process(), clock=self.clock),
             browse=Browse(connect, wired.state, **rest),
-            restore=Restore(connect, wired.state, **rest),
+            restore=Restore(connect, wired.state, Note(), **rest),
+            operations=Operations(connect, wired.state, Note(), **rest),
             retain=Retain(connect, wired.state, **rest),
         )
 

@@ -15,6 +15,16 @@ from enum import StrEnum
 from mailrewind.model.reports import Finding
 
 
+_DEEDS = {
+    "calendars": "restore the calendars and contacts",
+    "replace": "replace the mailbox",
+    "deleted": "restore the deleted mailbox",
+    "database": "restore the database",
+    "account": "restore the account",
+    "server": "restore the whole server",
+}
+
+
 class Effect(StrEnum):
     """What becomes of a thing."""
 
@@ -66,6 +76,16 @@ class OperationRequest:
     reason: str = ""
     initiator: str = ""
     tell: str = ""
+
+    @property
+    def deed(self) -> str:
+        """What would be done, such as "restore the calendars of ada@example.org on office"."""
+        deed = _DEEDS.get(self.operation, f"restore {self.operation}")
+        return (
+            f"{deed} of {self.target} on {self.system}"
+            if self.target
+            else (f"{deed} of {self.system}")
+        )
 
     def chosen(self, name: str, default: str = "") -> str:
         """Return the only value of a choice, or the default where nothing was chosen."""
@@ -158,6 +178,7 @@ class OperationReport:
         outcome: What was done; None as long as it is not known.
         undone_at: When it was taken back, UTC; None while it stands.
         failure: What ended it early, in a sentence; "" for nothing.
+        taken_back: What taking it back did; None as long as nobody has tried.
     """
 
     id: str
@@ -167,3 +188,4 @@ class OperationReport:
     outcome: Outcome | None
     undone_at: datetime | None = None
     failure: str = ""
+    taken_back: Outcome | None = None

@@ -1,7 +1,7 @@
 """Tell the operators through one of the services that apprise knows."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import apprise
@@ -24,8 +24,8 @@ class Apprise:
     name: str
     url: Callable[[], str]
 
-    def tell(self, subject: str, text: str) -> None:
-        """Send one message.
+    def tell(self, subject: str, text: str, *, also: Sequence[str] = ()) -> Sequence[str]:
+        """Send one message; none of the addresses is told, apprise's URLs are whole.
 
         Raises:
             NotificationFailed: The URL is none of apprise's, or its service did not take it.
@@ -36,3 +36,4 @@ class Apprise:
             raise NotificationFailed(f"{self.name} does not lead to a URL that apprise knows.")
         if not service.notify(body=text, title=subject, body_format=apprise.NotifyFormat.TEXT):
             raise NotificationFailed(f"The service behind {self.name} did not take the message.")
+        return also

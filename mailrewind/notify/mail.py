@@ -1,9 +1,10 @@
 """Tell the operators by e-mail."""
 
 import logging
+import re
 import smtplib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime, make_msgid
@@ -13,6 +14,9 @@ from mailrewind.errors import NotificationFailed
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 30
+
+# Nothing that would be several addresses, or another header, where one is written.
+_ADDRESS = re.compile(r"[^\s@,;:<>\"()\[\]\\]+@[^\s@,;:<>\"()\[\]\\]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +56,28 @@ class Mail:
     sender: str
     server: MailServer
 
-    def tell(self, subject: str, text: str) -> None:
+    def tell(self, subject: str, text: str, *, also: Sequence[str] = ()) -> Sequence[str]:
         """Send one message; a recipient whom the server refuses is logged if another was told.
+
+        Returns:
+            Those of ``also`` that are no addresses, or that the server refuses.
 
         Raises:
             NotificationFailed: The server took the message for nobody.
             SecretUnavailable: The password cannot be fetched.
         """
+        to = list(dict.fromkeys([*self.to, *filter(_ADDRESS.fullmatch, also)]))
         try:
             with smtplib.SMTP(self.server.host, self.server.port, timeout=TIMEOUT_SECONDS) as smtp:
                 self._sign_in(smtp)
-                refused = smtp.send_message(self._message(subject, text))
+                refused = smtp.send_message(self._message(subject, text, to), to_addrs=to)
         except (smtplib.SMTPException, OSError) as error:
             raise NotificationFailed(
                 f"The mail server {self.server} did not take the message: {_reason(error)}."
             ) from error
         for address, (code, _) in refused.items():
             logger.warning("mail server %s refused %s with code %d", self.server, address, code)
+        return [address for address in also if address not in to or address in refused]
 
     def _sign_in(self, smtp: smtplib.SMTP) -> None:
         if self.server.starttls:
@@ -76,10 +85,10 @@ class Mail:
         if self.server.user is not None and self.server.password is not None:
             smtp.login(self.server.user, self.server.password())
 
-    def _message(self, subject: str, text: str) -> EmailMessage:
+    def _message(self, subject: str, text: str, to: Sequence[str]) -> EmailMessage:
         message = EmailMessage()
         message["From"] = self.sender
-        message["To"] = ", ".join(self.to)
+        message["To"] = ", ".join(to)
         message["Subject"] = " ".join(subject.split())  # a line end would begin another header
         message["Date"] = format_datetime(localtime())
         message["Message-ID"] = make_msgid(domain=self.sender.rpartition("@")[2])

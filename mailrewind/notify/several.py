@@ -20,8 +20,11 @@ class Several:
 
     notifiers: Sequence[Notifier]
 
-    def tell(self, subject: str, text: str) -> None:
+    def tell(self, subject: str, text: str, *, also: Sequence[str] = ()) -> Sequence[str]:
         """Send one message every way; what failed is logged if somebody was told.
+
+        Returns:
+            Those of ``also`` that were told in no way.
 
         Raises:
             NotificationFailed: Every way failed, or there is none; names each reason.
@@ -34,10 +37,11 @@ class Several:
         failures: list[MailrewindError] = []
         for notifier in self.notifiers:
             try:
-                notifier.tell(subject, text)
+                also = notifier.tell(subject, text, also=also)
             except MailrewindError as error:
                 failures.append(error)
         if len(failures) == len(self.notifiers):
             raise NotificationFailed(" ".join(str(failure) for failure in failures))
         for failure in failures:
             logger.warning("one way to tell the operators failed: %s", failure)
+        return also

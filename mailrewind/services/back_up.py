@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from mailrewind.errors import ArchiveMissing, MailrewindError
+from mailrewind.errors import ArchiveMissing, MailrewindError, SystemHeld
 from mailrewind.formats.rfc5322 import read_headers
 from mailrewind.model.mail import Headers, Message
 from mailrewind.model.points import PointStatus, RestorePoint, point_name
@@ -14,6 +14,7 @@ from mailrewind.ports import ArchivedFile, Progress, Report, State
 from mailrewind.ports import Process as RunningProcess
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.contents import contents, files_of
+from mailrewind.services.holding import refuse_while_held
 from mailrewind.services.making import PointInTheMaking, without_left_places
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class BackUp:
         Raises:
             UnknownSystem: No such system is configured.
             BackupRunning: A living process is backing it up.
+            SystemHeld: A restore holds the whole system.
             SourceMissing, SourceUnreadable: The mail is not where it should be.
             CaptureIncomplete: Messages kept being renamed under borg.
             RepositoryError: As borg says.
@@ -71,7 +73,11 @@ class BackUp:
         point = self._own_point(system) or self._begin(connected)
         logger.info("backing up %s as %s for %s", system, point.name, initiator)
         try:
+            refuse_while_held(self._state, system)
             done = self._archive(connected, point, report)
+        except SystemHeld:  # a point in the making would keep the holder waiting for its end
+            self._state.end_point(point.name, PointStatus.CANCELLED, self._clock())
+            raise
         except MailrewindError as error:
             if not error.retryable:
                 self._state.end_point(point.name, PointStatus.FAILED, self._clock())

@@ -1,11 +1,11 @@
 """A configured system, together with the adapters that serve it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from mailrewind.model.points import RestorePoint
 from mailrewind.model.retention import RetentionPolicy
-from mailrewind.ports import Archives, Catalog, MailSystem
+from mailrewind.ports import Archives, Catalog, MailSystem, Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class ConnectedSystem:
         repository_named: Gives any configured repository; None for a name that is not configured.
         open_catalog: Gives the catalogue; one that is damaged is in the way of what needs it, and
             of nothing else.
+        operations: What can be restored beyond messages, by name.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ConnectedSystem:
     archives: Archives
     repository_named: Callable[[str], Archives | None]
     open_catalog: Callable[[], Catalog]
+    operations: Mapping[str, Operation] = field(default_factory=dict)
 
     @property
     def catalog(self) -> Catalog:

@@ -33,10 +33,12 @@ from mailrewind.model.restores import (
     select,
 )
 from mailrewind.model.words import count, size
-from mailrewind.ports import AuditLine, Progress, Report, State
+from mailrewind.ports import AuditLine, Notifier, Progress, Report, State
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.contents import contents
+from mailrewind.services.holding import hold_mailbox
 from mailrewind.services.resolving import resolve
+from mailrewind.services.telling import tell
 from mailrewind.services.verify import Delivered, read_back
 
 logger = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ class Restore:
         self,
         connect: Connect,
         state: State,
+        notifier: Notifier,
         *,
         zone: tzinfo,
         clock: Callable[[], datetime],
@@ -64,6 +67,7 @@ class Restore:
     ) -> None:
         self._connect = connect
         self._state = state
+        self._notifier = notifier
         self._zone = zone
         self._clock = clock
         self._lease_wait = lease_wait
@@ -98,7 +102,7 @@ class Restore:
         Raises:
             PlanNotFound: No plan has this id.
             PlanOutdated: It would do something else by now; names the plan that would.
-            LeaseHeld: Another restore works on the mailbox.
+            LeaseHeld, SystemHeld: Another restore works on the mailbox, or on the whole system.
             OverQuota, NoSpace: It does not fit.
             VerificationFailed: Some messages are not back; the report names them.
         """
@@ -134,7 +138,7 @@ class Restore:
 
         Raises:
             NothingToUndo: No such restore, or it is undone already, or it added nothing.
-            LeaseHeld: Another restore works on the mailbox.
+            LeaseHeld, SystemHeld: Another restore works on the mailbox, or on the whole system.
         """
         done = self._undoable(report_id)
         request = replace(done.plan.request, initiator=initiator, reason=reason)
@@ -151,8 +155,10 @@ class Restore:
             )
             self._state.save_restore_report(undone)
         taken_out = len(done.added) - len(findings)
-        self._audit("undo", request, f"{report_id}: {taken_out} of {len(done.added)} taken out")
-        return undone
+        result = f"{report_id}: {taken_out} of {len(done.added)} taken out"
+        self._audit("undo", request, result)
+        untold = self._tell(request, f"the undo of restore {result}", _facts(undone.plan))
+        return self._with(undone, untold)
 
     def _undoable(self, report_id: str) -> RestoreReport:
         done = self._state.restore_report(report_id)
@@ -164,7 +170,13 @@ class Restore:
         return done
 
     def _lease(self, request: RestoreRequest, holder: str) -> AbstractContextManager[None]:
-        return self._state.lease(request.system, request.mailbox, holder, wait=self._lease_wait)
+        return hold_mailbox(
+            self._state,
+            request.system,
+            mailbox=request.mailbox,
+            holder=holder,
+            wait=self._lease_wait,
+        )
 
     def _plan(self, request: RestoreRequest) -> RestorePlan:
         connected = self._connect(request.system)
@@ -197,6 +209,9 @@ class Restore:
         _refuse_what_does_not_fit(plan)
         connected = self._connect(plan.request.system)
         started_at = self._clock()
+        untold: tuple[Finding, ...] = ()
+        if plan.selection.additions:
+            untold = self._tell(plan.request, f"restore {plan.id} begins", _facts(plan))
         before = connected.mail.messages(plan.request.mailbox)
         stream = _Stream(connected, self._point_of(plan), plan.selection.additions, report)
         failure: BaseException | None = None
@@ -218,10 +233,12 @@ class Restore:
             added=added,
             failed=failed,
             quota=quota,
-            findings=(*plan.findings, *findings, *unasked),
+            findings=(*plan.findings, *findings, *unasked, *untold),
         )
         self._state.save_restore_report(done)
         self._audit("restore", plan.request, _summary(done))
+        untold = self._tell(plan.request, f"restore {_summary(done)}", _facts(plan))
+        done = self._with(done, untold)
         if failure := failure or unread:
             raise failure
         if failed:
@@ -233,6 +250,15 @@ class Restore:
             if point.name == plan.point:
                 return point
         raise RestorePointNotFound(f"The restore point {plan.point} has been removed meanwhile.")
+
+    def _tell(self, request: RestoreRequest, subject: str, text: str) -> tuple[Finding, ...]:
+        return tell(self._notifier, subject, text=text, also=request.tell)
+
+    def _with(self, done: RestoreReport, findings: Sequence[Finding]) -> RestoreReport:
+        if findings:
+            done = replace(done, findings=(*done.findings, *findings))
+            self._state.save_restore_report(done)
+        return done
 
     def _audit(self, action: str, request: RestoreRequest, text: str) -> None:
         told = f"{text}; reason: {request.reason}" if request.reason else text
@@ -375,6 +401,20 @@ def _failed(done: RestoreReport) -> str:
         f"as they were, {failed:,} {'is' if failed == 1 else 'are'} not, such as "
         f"{done.failed[0].subject}: {done.failed[0].text.rstrip('.')}. The report is {done.id}."
     )
+
+
+def _facts(plan: RestorePlan) -> str:
+    """Say what a restore is about, for those who are told."""
+    request = plan.request
+    facts = (
+        ("System", request.system),
+        ("Mailbox", request.mailbox),
+        ("From", plan.point),
+        ("To add", count(len(plan.selection.additions), "message")),
+        ("Reason", request.reason),
+        ("By", request.initiator),
+    )
+    return "\n".join(f"{name}: {value}" for name, value in facts if value)
 
 
 def _summary(done: RestoreReport) -> str:

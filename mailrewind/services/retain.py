@@ -10,6 +10,7 @@ from mailrewind.model.reports import RetainReport
 from mailrewind.model.retention import KeepDecision, decide, reasons_to_keep
 from mailrewind.ports import Archives, AuditLine, Progress, Report, State
 from mailrewind.services.connected import Connect, ConnectedSystem
+from mailrewind.services.holding import refuse_while_held
 from mailrewind.services.schedules import interval
 
 logger = logging.getLogger(__name__)
@@ -56,10 +57,12 @@ class Retain:
         Raises:
             UnknownSystem: No such system is configured.
             RetentionRefused: The policy would keep nothing.
+            SystemHeld: A restore holds the whole system.
             LeaseHeld: A restore is reading from this system's archives.
             RepositoryError: As borg says.
         """
         connected = self._connect(system)
+        refuse_while_held(self._state, system)
         self._refuse_during_restores(system)
         judged = reasons_to_keep(
             self._state.points(connected.name),

@@ -1,4 +1,4 @@
-"""Leases: one row per mailbox that a restore works on."""
+"""Leases: one row per mailbox, or whole system, that a restore works on."""
 
 import logging
 import secrets
@@ -10,8 +10,14 @@ from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
 
-from mailrewind.errors import LeaseHeld, MailrewindError, RecordsError
-from mailrewind.ports import Lease
+from mailrewind.errors import (
+    LeaseHeld,
+    MailrewindError,
+    RecordsError,
+    RestoreError,
+    SystemHeld,
+)
+from mailrewind.ports import WHOLE_SYSTEM, Lease
 from mailrewind.state.liveness import Liveness, Renewals, process_of
 from mailrewind.state.schema import lease
 from mailrewind.transports.database import Database
@@ -66,11 +72,7 @@ class Leases:
         while (other := self._try_to_take(system, mailbox, holder, token)) is not None:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise LeaseHeld(
-                    f"The mailbox {mailbox} on {system} is held by {other.holder} (process "
-                    f"{other.process.pid} on {other.process.host}) since "
-                    f"{other.since:%Y-%m-%d %H:%M:%S %Z}"
-                )
+                raise _refusal(other)
             time.sleep(min(_POLL_SECONDS, left))
 
     def _try_to_take(self, system: str, mailbox: str, holder: str, token: str) -> Lease | None:
@@ -112,6 +114,16 @@ class Leases:
             # The restore is over and must be told as it went; the row is known to be stale, here
             # by its token and elsewhere when this process has ended.
             logger.warning("a lease could not be released and will be taken over: %s", error)
+
+
+def _refusal(held: Lease) -> RestoreError:
+    by = (
+        f"is held by {held.holder} (process {held.process.pid} on {held.process.host}) since "
+        f"{held.since:%Y-%m-%d %H:%M:%S %Z}"
+    )
+    if held.mailbox == WHOLE_SYSTEM:
+        return SystemHeld(f"The whole system {held.system} {by}")
+    return LeaseHeld(f"The mailbox {held.mailbox} on {held.system} {by}")
 
 
 def _lease(row: Row[Any]) -> Lease:

@@ -140,6 +140,7 @@ def _report(report: OperationReport) -> Fields:
         "outcome": or_none(_outcome, report.outcome),
         "undone_at": or_none(datetime.isoformat, report.undone_at),
         "failure": report.failure,
+        "taken_back": or_none(_outcome, report.taken_back),
     }
 
 
@@ -152,6 +153,7 @@ def _to_report(fields: Fields) -> OperationReport:
         outcome=or_none(_to_outcome, fields["outcome"]),
         undone_at=or_none(to_moment, fields["undone_at"]),
         failure=fields["failure"],
+        taken_back=or_none(_to_outcome, fields["taken_back"]),
     )
 
 

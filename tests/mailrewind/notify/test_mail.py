@@ -129,6 +129,16 @@ def mail(server: MailServer, *to: str) -> Mail:
     return Mail(to or ("ops@example.org",), "mailrewind@example.org", server)
 
 
+def test_who_else_is_told_gets_the_same_message_and_who_cannot_be_is_named(
+    server: MailServer, postbox: Postbox
+) -> None:
+    also = ["ada@example.org", "nobody@example.org", "a@x\nBcc: b@x", "a@x, b@x", "ada", ""]
+    assert mail(server).tell("restored", "2 messages", also=also) == also[1:]
+    (envelope,), (message,) = postbox.envelopes, postbox.messages
+    assert envelope.rcpt_tos == ["ops@example.org", "ada@example.org"]
+    assert message["To"] == "ops@example.org, ada@example.org, nobody@example.org"
+
+
 def test_message_arrives_as_written(server: MailServer, postbox: Postbox) -> None:
     mail(server, "ops@example.org", "chef@example.org").tell("büro: zu alt", "Grüße\n")
     (envelope,), (message,) = postbox.envelopes, postbox.messages

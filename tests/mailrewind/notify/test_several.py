@@ -1,6 +1,7 @@
 """Alarms in every configured way."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,9 +15,11 @@ class Listener:
     """A way to tell that remembers what it was told."""
 
     told: list[tuple[str, str]] = field(default_factory=list)
+    reached: Sequence[str] = ()
 
-    def tell(self, subject: str, text: str) -> None:
+    def tell(self, subject: str, text: str, *, also: Sequence[str] = ()) -> Sequence[str]:
         self.told.append((subject, text))
+        return [address for address in also if address not in self.reached]
 
 
 @dataclass
@@ -25,8 +28,17 @@ class Broken:
 
     error: errors.MailrewindError
 
-    def tell(self, subject: str, text: str) -> None:
+    def tell(self, subject: str, text: str, *, also: Sequence[str] = ()) -> Sequence[str]:
         raise self.error
+
+
+def test_address_is_untold_that_no_way_reaches() -> None:
+    ways = [
+        Listener(),
+        Broken(errors.NotificationFailed("The app is dead.")),
+        Listener(reached=["a@x"]),
+    ]
+    assert Several(ways).tell("subject", "text", also=["a@x", "b@x"]) == ["b@x"]
 
 
 def test_one_broken_way_does_not_silence_the_others(caplog: pytest.LogCaptureFixture) -> None:

@@ -24,6 +24,7 @@ from mailrewind.errors import (
 )
 from mailrewind.model.points import PointStatus
 from mailrewind.model.reports import Finding
+from mailrewind.notify import Note
 from mailrewind.services.restore import Restore
 from mailrewind.systems.maildir import MaildirSystem
 from tests.doubles import MemoryArchives
@@ -346,7 +347,9 @@ def test_report_stands_when_the_quota_cannot_be_asked_for_afterwards(office):
     wired = office.services
     settings = wired.connect("office").mail._settings
     connected = replace(wired.connect("office"), mail=LaterSilent(settings))
-    restore = Restore(lambda _: connected, wired.state, zone=wired.config.zone, clock=office.clock)
+    restore = Restore(
+        lambda _: connected, wired.state, Note(), zone=wired.config.zone, clock=office.clock
+    )
     lost = office.add_many(2)
     office.back_up()
     remove(lost)

@@ -57,6 +57,7 @@ reports = st.builds(
     st.none() | outcomes,
     st.none() | moments,
     texts,
+    st.none() | outcomes,
 )
 
 OPERATION_PLAN = OperationPlan(
@@ -88,7 +89,7 @@ def test_every_field_of_an_operation_is_drawn_here_with_no_default_left_out() ->
         Draft: 6,
         Finding: 2,
         OperationPlan: 4,
-        OperationReport: 7,
+        OperationReport: 8,
         OperationRequest: 8,
         Outcome: 4,
     }

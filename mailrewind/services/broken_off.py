@@ -1,0 +1,57 @@
+"""Restores that ended without a word: their process died."""
+
+from collections.abc import Iterable, Sequence
+
+from mailrewind.model.operations import OperationReport
+from mailrewind.ports import WHOLE_SYSTEM, Lease, State
+
+_LOOKED_THROUGH = 50
+
+
+def is_broken_off(report: OperationReport, leases: Iterable[Lease]) -> bool:
+    """Whether a report has no end although nobody works on it any more.
+
+    An operation holds its lease from before its report begins until after it has ended, and a
+    lease has one holder: so one that is held since then is the operation's own.
+
+    Args:
+        report: The report.
+        leases: Those that are held now.
+    """
+    if report.finished_at is not None:
+        return False
+    request = report.plan.request
+    return not any(
+        lease.system == request.system
+        and lease.mailbox in (WHOLE_SYSTEM, request.target)
+        and lease.since <= report.started_at
+        for lease in leases
+    )
+
+
+def left_broken_off(state: State, system: str | None = None) -> Sequence[OperationReport]:
+    """Return what was broken off and neither undone nor done again since, newest first.
+
+    Args:
+        state: What survives.
+        system: Only of this system; None for all.
+    """
+    reports, leases = state.operation_reports(limit=_LOOKED_THROUGH), state.leases()
+    left: list[OperationReport] = []
+    done_since: set[tuple[str, str, str]] = set()
+    for report in reports:
+        request = report.plan.request
+        what = (request.operation, request.system, request.target)
+        if report.undone_at is not None:
+            continue
+        if report.outcome is not None:
+            done_since.add(what)
+        elif what not in done_since and is_broken_off(report, leases):
+            left.append(report)
+    # One may have ended between the look at its report and the look at the leases.
+    return [
+        report
+        for report in left
+        if system in (None, report.plan.request.system)
+        and state.operation_report(report.id).finished_at is None
+    ]
