@@ -205,6 +205,32 @@ class Dovecot:
             complaints += [_complaint(done)] if done.returncode else []
         return " ".join(complaints)
 
+    def users(self) -> Sequence[str]:
+        """Return the names of all users, master users too, in Dovecot's order.
+
+        Raises:
+            MailServerUnreachable, MailServerFailed: As ``serves``.
+        """
+        done = self._run("user", "*", timeout_seconds=_LOOKUP_SECONDS)
+        if done.returncode != 0:
+            raise _error(done, "listing the users")
+        return done.stdout.decode(errors="replace").split()
+
+    def version(self) -> str:
+        """Return its version, such as "2.3.21"."""
+        said = self._run("--version", timeout_seconds=_LOOKUP_SECONDS).stdout.split()
+        return said[0].decode(errors="replace") if said else "of an unknown version"
+
+    def make_mailbox(self, mailbox: str) -> None:
+        """Let Dovecot lay out the INBOX of a user who has had no mail yet.
+
+        Raises:
+            MailboxNotFound, MailServerUnreachable, MailServerFailed: As ``serves``.
+        """
+        done = self._run("mailbox", "status", "-u", _user(mailbox), "messages", "INBOX")
+        if done.returncode != 0:
+            raise _error(done, f"laying out the INBOX of {mailbox}")
+
     def notice(self, mailbox: str, mailbox_guid: str) -> None:
         """Let Dovecot look at a folder's files, so that each gets its UID."""
         query = ["mailbox-guid", mailbox_guid, "all"]

@@ -40,11 +40,16 @@ class Template:
     Names of people become names of directories here, so a mailbox whose name is not one plain,
     printable path segment does not exist, and a symbolic link is no mailbox.
 
+    Args:
+        text: The template.
+        former_roots: Regular expression of what may stand in archives in the place of the fixed
+            directories, without a leading "/"; "" for nothing else.
+
     Raises:
         ConfigurationInvalid: It does not lead from an address to a directory and back.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, former_roots: str = "") -> None:
         segments = text.strip("/").split("/")
         holders = _HOLDER.findall(text)
         fixed = next((n for n, name in enumerate(segments) if _HOLDER.search(name)), 0)
@@ -62,7 +67,9 @@ class Template:
         self._text = text.strip("/")
         self._holders = frozenset(holders)
         self._levels = tuple(re.compile(_expression(name), re.DOTALL) for name in segments[fixed:])
-        maildir = "/".join(_expression(name) for name in segments)
+        root = re.escape("/".join(segments[:fixed]))
+        known = f"(?:{root}|{former_roots})" if former_roots else root
+        maildir = "/".join([known, *map(_expression, segments[fixed:])])
         self._path = re.compile(
             rf"(?P<maildir_>{maildir})(?:/(?P<directory_>\.[^/]+))?(?:/(?P<rest_>.*))?", re.DOTALL
         )

@@ -1,6 +1,7 @@
 """One suite for every mail system: an adapter adds a class with one fixture."""
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,12 @@ from mailrewind.errors import MailboxNotFound, MailSystemError
 from mailrewind.model.mail import Delivery, Message
 from mailrewind.model.restores import Added
 from mailrewind.ports import ArchivedFile, MailSystem
+from mailrewind.systems.mailcow.installation import Installation
+from mailrewind.systems.mailcow.system import MailcowSystem
 from mailrewind.systems.maildir import MaildirSettings, MaildirSystem
 from tests.doubles_mail import MemorySystem
 from tests.dovecot import is_modern, running_dovecot
+from tests.stacks.mailcow.stack import MailcowStack
 
 MESSAGES = sorted((Path(__file__).parents[1] / "data" / "messages").rglob("*.eml"))
 ADA, BOB = "ada@example.org", "bob@example.org"
@@ -275,3 +279,37 @@ class TestMaildirSystemBehindDovecot(MailSystemContract):
             assert seen.flags == delivery.message.flags
             assert seen.received == THEN.replace(microsecond=0)
             assert seen.content == delivery.content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+@pytest.fixture(scope="module")
+def mailcow():
+    with MailcowStack(watchdog=False) as stack:
+        for address in (ADA, BOB):
+            stack.add_mailbox(address)
+        yield stack
+
+
+class TestMailcowSystem(MailSystemContract):
+    @pytest.fixture
+    def system(self, mailcow):
+        for address in (ADA, BOB):
+            shutil.rmtree(mailcow.maildir(address), ignore_errors=True)
+            shutil.rmtree(mailcow.volume("vmail-index-vol-1") / address, ignore_errors=True)
+            # Dovecot lays it out anew, and counts.
+            assert mailcow.doveadm("mailbox", "status", "-u", address, "all", "INBOX")[0] == 0
+            assert mailcow.doveadm("quota", "recalc", "-u", address)[0] == 0
+        installation = Installation(mailcow.directory)
+        yield MailcowSystem("cow", installation)
+        installation.close()
+
+    def archive(self, system):
+        with system.capture() as capture:
+            return listing(system, capture.roots[0])
+
+    def test_quota_is_exact_after_delivery_and_after_taking_out(self, system, mailcow):
+        deliveries = [letter(n, "INBOX", b"x" * n + b"\n") for n in range(1, 30)]
+        system.deliver(ADA, deliveries)
+        stored = sum(len(delivery.content) for delivery in deliveries)
+        assert mailcow.quota(ADA) == (stored, 29)
+        system.remove(ADA, [Added("INBOX", d.message.guid, frozenset()) for d in deliveries[:9]])
+        assert mailcow.quota(ADA) == (stored - sum(len(d.content) for d in deliveries[:9]), 20)
