@@ -2,8 +2,9 @@ r"""Dumps of a database as ``mariadb-dump`` writes them: how much lies in them, 
 
 How values are written follows from mariadb-dump's source (client/mysqldump.c): NULL, numbers as
 they are, strings as ``mysql_real_escape_string`` escapes them (``\0 \n \r \\ \' \" \Z``), bytes
-as 0x… with --hex-blob and as _binary '…' without, an empty one as '' either way. What else a
-backslash means is in MariaDB's manual, "String Literals". For the rest see ``sql_statements``.
+and bits as 0x… with --hex-blob; without, bytes as _binary '…' and bits as b'…'; no bytes as ''
+either way. What else a backslash means is in MariaDB's manual, "String Literals". For the rest see
+``sql_statements``.
 """
 
 import re
@@ -79,7 +80,7 @@ def rows(
     """Yield (table, columns, values) for each row of some tables of a dump.
 
     Text that is not UTF-8 has surrogate escapes. Numbers that are no integers are decimals as they
-    were written.
+    were written. Columns that the database computes are among them: do not write those back.
 
     Args:
         stream: The dump of one database, in pieces of any size.

@@ -3,10 +3,11 @@ r"""The text that ``mariadb-dump`` writes, cut as it comes into what it creates 
 What the text looks like follows from mariadb-dump's source (client/mysqldump.c) and was looked at
 in dumps of MariaDB 10.11: a statement begins at the beginning of a line; "CREATE TABLE `t` (" is
 followed by a line for each column, "  `name` type …"; "INSERT INTO `t` VALUES" by rows,
-"(1,'text',NULL),\n(2,…);", all on one line before 10.5; a table with generated columns has its
-columns listed before VALUES. Strings never hold a line end, a backslash or a quote that is not
-escaped. Bodies of triggers, routines and events stand between "DELIMITER ;;" and "DELIMITER ;".
-"-- Dump completed" is the last line, and only of a dump that did not fail.
+"(1,'text',NULL),\n(2,…);", all on one line in older versions; a row has a value for each column,
+computed ones included, unless a list of columns stands before VALUES. Strings never hold a line
+end, a backslash or a quote that is not escaped. Bodies of triggers, routines and events stand
+between "DELIMITER ;;" and "DELIMITER ;". "-- Dump completed" is the last line, and only of a dump
+that did not fail.
 """
 
 import re
