@@ -20,6 +20,7 @@ from mailrewind.services.connected import ConnectedSystem
 from mailrewind.services.operations import Operations
 from mailrewind.services.restore import Restore
 from mailrewind.services.retain import Retain
+from mailrewind.services.undo import Undo
 from mailrewind.services.watch import Watch
 from mailrewind.state.state import SqlState
 from mailrewind.systems.maildir import Doveadm, MaildirSettings, MaildirSystem
@@ -37,6 +38,7 @@ class Services:
         browse: Looks at them.
         restore: Brings messages back.
         operations: Brings back what is more than messages.
+        undo: Takes either back.
         retain: Lets old points go.
         watch: Says how things stand.
         notifier: Tells the operators; fails when nobody is configured to be told.
@@ -50,6 +52,7 @@ class Services:
     browse: Browse
     restore: Restore
     operations: Operations
+    undo: Undo
     retain: Retain
     watch: Watch
     notifier: Notifier
@@ -90,13 +93,16 @@ class _Wiring:
         told = notifier if notifier.notifiers else Log()
         noted = notifier if notifier.notifiers else Note()
         watch = Watch(tuple(config.systems), self.connect, state, told, zone=zone, clock=clock)
+        restore = Restore(self.connect, state, noted, zone=zone, clock=clock)
+        operations = Operations(self.connect, state, noted, zone=zone, clock=clock)
         return Services(
             config=config,
             state=state,
             back_up=BackUp(self.connect, state, process=this_process(), clock=clock),
             browse=Browse(self.connect, state, zone=zone, clock=clock),
-            restore=Restore(self.connect, state, noted, zone=zone, clock=clock),
-            operations=Operations(self.connect, state, noted, zone=zone, clock=clock),
+            restore=restore,
+            operations=operations,
+            undo=Undo(restore, operations, state),
             retain=Retain(self.connect, state, zone=zone, clock=clock),
             watch=watch,
             notifier=notifier,

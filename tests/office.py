@@ -19,6 +19,7 @@ from mailrewind.services.connected import ConnectedSystem
 from mailrewind.services.operations import Operations
 from mailrewind.services.restore import Restore
 from mailrewind.services.retain import Retain
+from mailrewind.services.undo import Undo
 from mailrewind.transports.processes import this_process
 from mailrewind.wiring import Services, wire
 from tests.doubles import MemoryArchives
@@ -127,13 +128,16 @@ class Office:
         def connect(system: str) -> ConnectedSystem:
             return connected if system == "office" else wired.connect(system)
 
+        restore = Restore(connect, wired.state, Note(), **rest)
+        operations = Operations(connect, wired.state, Note(), **rest)
         self.services = replace(
             wired,
             connect=connect,
             back_up=BackUp(connect, wired.state, process=this_process(), clock=self.clock),
             browse=Browse(connect, wired.state, **rest),
-            restore=Restore(connect, wired.state, Note(), **rest),
-            operations=Operations(connect, wired.state, Note(), **rest),
+            restore=restore,
+            operations=operations,
+            undo=Undo(restore, operations, wired.state),
             retain=Retain(connect, wired.state, **rest),
         )
 

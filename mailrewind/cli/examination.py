@@ -58,6 +58,7 @@ def examine(invocation: Invocation) -> Iterator[Examined]:
         yield _guarded(f"mail of {name}", partial(_mail, invocation, name))
         yield _guarded(f"Dovecot of {name}", partial(_dovecot, invocation, name))
         yield _guarded(f"restore points of {name}", partial(_points, invocation, name))
+    yield _guarded("restores", partial(_restores, invocation))
     yield _guarded("alarms", partial(_alarms, invocation))
     yield _guarded("Prefect", partial(_prefect, config.prefect.port))
 
@@ -175,6 +176,18 @@ def _points(invocation: Invocation, name: str) -> Examined:
         advice = "The schedule asks for a newer one: see `mailrewind status`."
         return Examined(label, False, text, advice)
     return Examined(label, True, text)
+
+
+def _restores(invocation: Invocation) -> Examined:
+    from mailrewind.services.broken_off import broken_off_text
+
+    left = invocation.services.operations.left_broken_off()
+    if not left:
+        return Examined("restores", True, "none was broken off.")
+    text = f"{broken_off_text(left[0])}."
+    if len(left) > 1:
+        text += f" There are {len(left) - 1} more."
+    return Examined("restores", False, text, f"See `mailrewind undo {left[0].id}`.")
 
 
 def _alarms(invocation: Invocation) -> Examined:

@@ -55,3 +55,11 @@ def left_broken_off(state: State, system: str | None = None) -> Sequence[Operati
         if system in (None, report.plan.request.system)
         and state.operation_report(report.id).finished_at is None
     ]
+
+
+def broken_off_text(report: OperationReport) -> str:
+    """Say that an operation died on the way, and what to do."""
+    return (
+        f"restore {report.id} was broken off, which began to {report.plan.request.deed}: undo it "
+        f"with `mailrewind undo {report.id} --yes`, or run it again"
+    )

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 from mailrewind.errors import NotificationFailed
+from mailrewind.model.operations import OperationReport
 from mailrewind.model.points import PointStatus, RestorePoint, newest
 from mailrewind.model.reports import BackupReport
 from mailrewind.model.restores import RestoreReport
 from mailrewind.ports import Lease, Notifier, Process, State
+from mailrewind.services.broken_off import broken_off_text, left_broken_off
 from mailrewind.services.connected import Connect
 from mailrewind.services.schedules import is_overdue, next_run
 
@@ -70,7 +72,9 @@ class Overview:
     Attributes:
         at: When this was true, UTC.
         systems: In the configuration's order.
-        restores: The newest reports, newest first.
+        restores: The newest reports of messages brought back, newest first.
+        operations: The newest reports of everything else, newest first.
+        broken_off: Those of them that died on the way and are neither undone nor done again.
         leases: Restores that run now.
         alarms: What is wrong, as told.
     """
@@ -78,6 +82,8 @@ class Overview:
     at: datetime
     systems: tuple[SystemOverview, ...]
     restores: tuple[RestoreReport, ...]
+    operations: tuple[OperationReport, ...]
+    broken_off: tuple[OperationReport, ...]
     leases: tuple[Lease, ...]
     alarms: tuple[Alarm, ...]
 
@@ -108,6 +114,8 @@ class Watch:
             at=self._clock(),
             systems=tuple(self._overview_of(system) for system in self._systems),
             restores=tuple(self._state.restore_reports(limit=5)),
+            operations=tuple(self._state.operation_reports(limit=5)),
+            broken_off=tuple(left_broken_off(self._state)),
             leases=tuple(self._state.leases()),
             alarms=self._alarms(),
         )
@@ -130,7 +138,7 @@ class Watch:
         for key, text in wrong.items():
             self.tell(key, text)
         for key, (text, _) in self._state.alarms().items():
-            if key.startswith(("overdue:", "failed:")) and key not in wrong:
+            if key.startswith(("overdue:", "failed:", "broken-off:")) and key not in wrong:
                 self.end(key, text)
         return self._alarms()
 
@@ -159,6 +167,8 @@ class Watch:
         self._state.end_alarm(key)
 
     def _what_is_wrong(self) -> Iterator[tuple[str, str]]:
+        for report in left_broken_off(self._state):
+            yield f"broken-off:{report.id}", broken_off_text(report)
         for system in self._systems:
             overview = self._overview_of(system)
             if failed := overview.last_failure:
