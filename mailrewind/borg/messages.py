@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailrewind import errors
+from mailrewind.borg.ssh import last_words, ssh_error
 from mailrewind.model.reports import Finding
 from mailrewind.ports import Progress, Report
 
@@ -144,6 +145,7 @@ class Hearing:
     Attributes:
         messages: The first warnings and errors; a damaged repository has thousands of them.
         unparsed: The last lines that were no JSON.
+        ssh: What ssh has said.
     """
 
     def __init__(
@@ -155,6 +157,7 @@ class Hearing:
     ) -> None:
         self.messages: list[Message] = []
         self.unparsed: list[str] = []
+        self.ssh: list[str] = []
         self._report = report
         self._on_warning = on_warning
         self._encoding = encoding
@@ -180,6 +183,8 @@ class Hearing:
             if message.level != "WARNING" and (kind := _BY_ID.get(message.msgid)):
                 if kind is errors.DumpFailed:
                     return self._dump_failed(message, location)
+                if kind is errors.ConnectionLost:
+                    return self._connection_lost(message, location)
                 return _told(kind, message, location)
         return self._by_code(returncode, location)
 
@@ -191,6 +196,15 @@ class Hearing:
             f"the command that was to be archived {how}, so {location} has got nothing of it: "
             + (said or "it said nothing")
         )
+
+    def _connection_lost(self, message: Message, location: str) -> errors.RepositoryError:
+        others = [told.text for told in self.messages if told.text.startswith("Remote: ")]
+        said = [*others, *self.ssh]
+        if error := ssh_error(said, location):
+            return error
+        text = message.text.strip().splitlines()[0].rstrip(".")
+        words = last_words(said)
+        return errors.ConnectionLost(f"{location}: {text}" + (f" ({words})" if words else ""))
 
     def _by_code(self, returncode: int, location: str) -> errors.RepositoryError:
         said = [message.text for message in self.messages if message.level != "WARNING"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from mailrewind.borg.executable import borg_executable
 from mailrewind.borg.messages import Hearing, Message
 from mailrewind.borg.settings import RepositorySettings, environment_of
+from mailrewind.borg.ssh import lines_of, path_of, ssh_log
 from mailrewind.errors import RepositoryDamaged, RepositoryFull, RepositoryRefused
 from mailrewind.ports import Report
 from mailrewind.transports.processes import Completed, Stream, run, stream
@@ -66,16 +67,17 @@ def run_borg(
         MailrewindError: The kind that fits borg's message id, else its exit code.
     """
     hearing = Hearing(report=report, on_warning=on_warning)
-    with _passphrase(settings) as (variable, descriptors):
+    with ssh_log() as log, _passphrase(settings) as (variable, descriptors):
         completed = run(
             _command(settings, arguments),
             environment=variable
-            | _environment(settings, past_locks=past_locks, accept_moved=accept_moved),
+            | _environment(settings, log, past_locks=past_locks, accept_moved=accept_moved),
             stdin=stdin,
             on_stderr_line=hearing.hear,
             pass_fds=descriptors,
             cwd=cwd,
         )
+        hearing.ssh = lines_of(log)
     _judge(completed, hearing, settings)
     return Ended(completed.stdout, tuple(hearing.messages))
 
@@ -106,10 +108,11 @@ def stream_borg(
     """
     hearing = Hearing(encoding=encoding, on_warning=on_warning)
     with (
+        ssh_log() as log,
         _passphrase(settings) as (variable, descriptors),
         stream(
             _command(settings, arguments),
-            environment=_environment(settings, past_locks=True, accept_moved=False)
+            environment=_environment(settings, log, past_locks=True, accept_moved=False)
             | variable
             | {"PYTHONIOENCODING": encoding},
             on_stderr_line=hearing.hear,
@@ -119,9 +122,9 @@ def stream_borg(
         try:
             yield output
         except (tarfile.TarError, ValueError) as error:
-            _judge(output.finish(), hearing, settings)
+            _finish(output, hearing, log, settings)
             raise RepositoryDamaged(f"{settings.location}: borg's output ends early") from error
-        _judge(output.finish(), hearing, settings)
+        _finish(output, hearing, log, settings)
 
 
 @contextmanager
@@ -154,10 +157,12 @@ def _passphrase(settings: RepositorySettings) -> Iterator[tuple[dict[str, str], 
 
 
 def _environment(
-    settings: RepositorySettings, *, past_locks: bool, accept_moved: bool
+    settings: RepositorySettings, log: int, *, past_locks: bool, accept_moved: bool
 ) -> dict[str, str]:
     try:
-        return environment_of(settings, past_locks=past_locks, accept_moved=accept_moved)
+        return environment_of(
+            settings, past_locks=past_locks, accept_moved=accept_moved, ssh_log=path_of(log)
+        )
     except OSError as error:
         kind = RepositoryFull if error.errno in (ENOSPC, EDQUOT) else RepositoryRefused
         raise kind(
@@ -169,6 +174,12 @@ def _environment(
 def _command(settings: RepositorySettings, arguments: Sequence[str]) -> list[str]:
     shared = ["--log-json", f"--lock-wait={settings.lock_wait_seconds}"]
     return [borg_executable(), *shared, *arguments]
+
+
+def _finish(output: Stream, hearing: Hearing, log: int, settings: RepositorySettings) -> None:
+    completed = output.finish()
+    hearing.ssh = lines_of(log)
+    _judge(completed, hearing, settings)
 
 
 def _judge(completed: Completed, hearing: Hearing, settings: RepositorySettings) -> None:

@@ -27,6 +27,7 @@ from mailrewind.borg.messages import (
 from mailrewind.borg.process import Ended, run_borg
 from mailrewind.borg.reader import STUMBLES, open_content, read_contents, read_listing
 from mailrewind.borg.settings import RepositorySettings
+from mailrewind.borg.ssh import ssh_command
 from mailrewind.errors import (
     DumpFailed,
     RepositoryDamaged,
@@ -82,6 +83,7 @@ class BorgRepository:
                 f"the location {settings.location} has braces, which borg takes for placeholders",
                 advice="Give the repository a path without braces.",
             )
+        ssh_command(settings.ssh_command)  # refused at once, and not at the first backup
         self.settings = settings
 
     def prepare(self) -> None:
@@ -292,13 +294,17 @@ class BorgRepository:
         if ended.complaints:
             raise RepositoryDamaged(f"{self.settings.location}: {ended.complaints[0].text}")
 
+    def lock_holder(self) -> Holder | None:
+        """Return who holds the lock; None if nobody does, or if that cannot be seen from here."""
+        return self._holder()
+
     def break_lock(self) -> None:
         """Remove the locks that a dead process on another host has left.
 
         Raises:
             RepositoryLocked: The process that holds the lock runs on this machine.
         """
-        holder = self._holder()
+        holder = self.lock_holder() or self._cache_user()
         if holder and holder.is_alive:
             raise RepositoryLocked(
                 f"the lock of {self.settings.location} is held by {holder}, which is running",
@@ -401,6 +407,12 @@ class BorgRepository:
                 return holder_of(cache.parent, base_dir)
         path = self.settings.local_path
         return holder_of(path, base_dir) if path else None
+
+    def _cache_user(self) -> Holder | None:
+        """Return who on this machine writes, wherever the repository lies, into its cache here."""
+        base_dir = self.settings.base_dir
+        known = known_id(base_dir, self.settings.location)
+        return holder_of(base_dir / ".cache" / "borg" / known, base_dir) if known else None
 
     def _init(self) -> str:
         location = self.settings.location

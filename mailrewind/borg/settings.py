@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# Without these a dead network would hold a run for hours, and a question would wait for ever.
-_SSH = ("ssh", "-oBatchMode=yes", "-oServerAliveInterval=30", "-oServerAliveCountMax=4")
+from mailrewind.borg.ssh import ssh_command
 
 # borg forgets a file that as many of a repository's runs have not met, and then reads it again;
 # its default of 20 is less than a day of hourly backups of two systems.
@@ -47,7 +46,11 @@ class RepositorySettings:
 
 
 def environment_of(
-    settings: RepositorySettings, *, past_locks: bool = False, accept_moved: bool = False
+    settings: RepositorySettings,
+    *,
+    past_locks: bool = False,
+    accept_moved: bool = False,
+    ssh_log: str = "",
 ) -> dict[str, str]:
     """Return the variables by which borg works unattended, and the same everywhere.
 
@@ -58,6 +61,7 @@ def environment_of(
         past_locks: Whether borg must not wait for a writer's lock on its cache either; even to
             list an archive it would ask the cache where the repository was the last time.
         accept_moved: Whether the repository may lie in another place than the last time.
+        ssh_log: Path of a file that ssh appends its words to; "" for standard error.
     """
     settings.base_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     # borg would ask a person; here the answers stand. Only who configured no encryption gets none:
@@ -77,7 +81,7 @@ def environment_of(
         "BORG_EXIT_CODES": "modern",
         "BORG_FILES_CACHE_TTL": _FILES_CACHE_TTL,
         "BORG_HOST_ID": host_id(settings.base_dir),
-        "BORG_RSH": shlex.join(settings.ssh_command or _SSH),
+        "BORG_RSH": shlex.join(ssh_command(settings.ssh_command, log=ssh_log)),
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
