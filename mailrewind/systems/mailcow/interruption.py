@@ -16,7 +16,6 @@ from typing import Protocol
 
 from mailrewind.errors import MailServerFailed, RecoveryNotArmed
 from mailrewind.systems.mailcow.recovery import (
-    STOP_SECONDS,
     WATCHDOG,
     Interruption,
     armed_mark,
@@ -25,6 +24,7 @@ from mailrewind.systems.mailcow.recovery import (
     in_order,
     recover_leftovers,
     start_again,
+    stop,
     write_note,
 )
 from mailrewind.transports.containers import Project
@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 AT_MOST = timedelta(hours=6)
 _ARMED_SECONDS = 20.0
-_CANCELLED_SECONDS = 10.0  # whoever cancels wants all to run again within 30 s
 _POLL_SECONDS = 0.05
 _SYSTEMD = Path("/run/systemd/system")
 _RUNS = frozenset({"running", "restarting"})
@@ -123,9 +122,9 @@ def _stop(project: Project, services: Sequence[str]) -> None:
     try:
         for service in reversed(services):
             logger.info("stopping %s", service)
-            project.stop(service, grace_seconds=STOP_SECONDS)
+            stop(project, service)
     except BaseException:
-        end_stopping(project, services, grace_seconds=_CANCELLED_SECONDS)
+        end_stopping(project, services)
         raise
 
 

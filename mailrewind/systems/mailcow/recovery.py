@@ -22,6 +22,7 @@ from pathlib import Path
 from mailrewind.errors import ContainerMissing, MailrewindError
 from mailrewind.model.reports import Finding
 from mailrewind.ports import Process
+from mailrewind.systems.mailcow.readiness import start_and_await
 from mailrewind.transports.containers import Project
 from mailrewind.transports.processes import is_alive
 
@@ -30,7 +31,11 @@ __all__ = ["Interruption", "directory_of", "in_order", "recover_leftovers", "sta
 logger = logging.getLogger(__name__)
 
 WATCHDOG = "watchdog-mailcow"
-STOP_SECONDS = 30.0
+_GRACE_SECONDS = 10.0
+# More for what loses something when it is killed; little for what has nothing to lose.
+_OTHER_GRACE_SECONDS = {"mysql-mailcow": 60.0, "redis-mailcow": 30.0, "dovecot-mailcow": 30.0} | {
+    WATCHDOG: 3.0
+}
 _POLL_SECONDS = 1.0
 _AGAIN_SECONDS = 5.0
 _READY_SECONDS = 60.0
@@ -133,7 +138,7 @@ def start_again(
     complaints = []
     for service in in_order(services):
         try:
-            project.start(service, wait_seconds=ready_seconds)
+            start_and_await(project, service, wait_seconds=ready_seconds)
         except ContainerMissing:
             logger.warning("%s has no container any more", service)
         except MailrewindError as error:
@@ -141,9 +146,12 @@ def start_again(
     return complaints
 
 
-def end_stopping(
-    project: Project, services: Sequence[str], *, grace_seconds: float = STOP_SECONDS
-) -> Sequence[str]:
+def stop(project: Project, service: str) -> None:
+    """Stop a service, with the time that it needs to end well."""
+    project.stop(service, grace_seconds=_OTHER_GRACE_SECONDS.get(service, _GRACE_SECONDS))
+
+
+def end_stopping(project: Project, services: Sequence[str]) -> Sequence[str]:
     """Let the engine end the stop that it may be in: else it would stop what we have started.
 
     Services are stopped one after the other, so it can only be at the first that still runs.
@@ -155,7 +163,7 @@ def end_stopping(
         states = project.services()
         for service in reversed(in_order(services)):
             if service in states and states[service].state == "running":
-                project.stop(service, grace_seconds=grace_seconds)
+                stop(project, service)
                 break
     except MailrewindError as error:
         return [str(error)]
@@ -188,13 +196,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--detach", action="store_true")
     parser.add_argument("note", type=Path)
     options = parser.parse_args(arguments)
-    if options.detach:
-        _detach()
+    # Before we let go of who started us, so that it hears of a log that cannot be written.
     logging.basicConfig(
         filename=options.note.parent / "log",
         level=logging.INFO,
         format="%(asctime)s %(process)d %(message)s",
     )
+    if options.detach:
+        _detach()
     watch(options.note)
 
 
