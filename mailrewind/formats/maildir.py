@@ -30,6 +30,7 @@ _PACKED = (
     b"BZh",
     b"\xfd7zXZ",
 )
+_PLAIN_SIZE = re.compile(r",S=(\d{1,15})(?:,|$)")
 _SAFE_GUID = re.compile(r"[A-Za-z0-9_=+@~#-][A-Za-z0-9_=+@~#.-]{0,179}")
 
 
@@ -97,6 +98,16 @@ def name_for(guid: str, *, copy: int = 0, sizes: str = "", letters: str = "") ->
     """
     number = f",N={copy}" if copy else ""
     return f"{guid}{number}{sizes}:2,{letters}"
+
+
+def plain_size_of(name: str) -> int | None:
+    """Return the size that a file name gives (",S="), None where it gives none.
+
+    It is that of the message before the mail server compressed or encrypted it, and what Dovecot
+    counts for the quota.
+    """
+    found = _PLAIN_SIZE.search(base_of(name))
+    return int(found[1]) if found else None
 
 
 def sizes_of(name: str, content: bytes) -> str:

@@ -17,7 +17,8 @@ class Message:
         guid: What the mail system calls this message; it survives moves and flag changes.
         flags: IMAP system flags with their backslash, such as "\\Seen", and keywords without.
         received: INTERNALDATE, aware, UTC, as exact as the mail system keeps it.
-        size_bytes: Size of the content as stored.
+        size_bytes: Its size as the quota counts it: before the mail system compressed or encrypted
+            it, where that is known, else as stored.
         path: Where the content lies: below "/" in an archive or on the mail system, no leading "/".
     """
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+MAIL = "mail"
+LATE = "late"
 _STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -43,6 +45,16 @@ class RestorePoint:
     def archives(self) -> tuple[str, ...]:
         """Full names of its archives, in the order they were made."""
         return tuple(f"{self.name}-{part}" for part in self.parts)
+
+    @property
+    def mail_archives(self) -> tuple[str, ...]:
+        """Full names of those that hold mail, in the order they were made."""
+        return tuple(f"{self.name}-{part}" for part in self.parts if is_mail(part))
+
+
+def is_mail(part: str) -> bool:
+    """Whether a part of a point holds mail: the first archive, or what was caught after it."""
+    return part == MAIL or part.startswith(LATE)
 
 
 def point_name(system: str, taken_at: datetime) -> str:

@@ -1,25 +1,25 @@
 """The hourly backup: archive what is there, index it, report it."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from mailrewind.errors import ArchiveMissing, MailrewindError, SystemHeld
+from mailrewind.errors import ArchiveMissing, MailrewindError, MailSystemError, SystemHeld
 from mailrewind.formats.rfc5322 import read_headers
 from mailrewind.model.mail import Headers, Message
-from mailrewind.model.points import PointStatus, RestorePoint, point_name
+from mailrewind.model.points import MAIL, PointStatus, RestorePoint, point_name
 from mailrewind.model.reports import BackupReport, Finding
-from mailrewind.ports import ArchivedFile, Progress, Report, State
+from mailrewind.model.words import count
+from mailrewind.ports import ArchivedFile, MailSystem, Progress, Report, State
 from mailrewind.ports import Process as RunningProcess
 from mailrewind.services.connected import Connect, ConnectedSystem
-from mailrewind.services.contents import contents, files_of
+from mailrewind.services.contents import contents, files_of, plain_contents
 from mailrewind.services.holding import refuse_while_held
 from mailrewind.services.making import PointInTheMaking, without_left_places
 
 logger = logging.getLogger(__name__)
-
-_MAIL = "mail"
 
 
 class BackUp:
@@ -67,6 +67,7 @@ class BackUp:
             SystemHeld: A restore holds the whole system.
             SourceMissing, SourceUnreadable: The mail is not where it should be.
             CaptureIncomplete: Messages kept being renamed under borg.
+            MailSystemError: Another part of the system cannot be read.
             RepositoryError: As borg says.
         """
         connected = self._connect(system)
@@ -168,8 +169,10 @@ class BackUp:
         run = PointInTheMaking(connected, self._state, point, began_at=began_at)
         with connected.mail.capture() as capture:
             before = connected.mail.survey()
-            run.create(_MAIL, lambda name: connected.archives.create(name, capture, report=report))
+            run.create(MAIL, lambda name: connected.archives.create(name, capture, report=report))
             late = run.catch_late(before)
+        for part in connected.mail.parts():
+            run.create_part(part, report=report)
         self._listed = (point.name, run.listing)
         return BackupReport(
             point=point.name,
@@ -216,12 +219,12 @@ class BackUp:
             key_of=connected.mail.key_of,
         )
         fresh = connected.catalog.unknown(messages)
-        headers = _read_all_headers(fresh, fetch, report)
+        wanted = fresh if connected.catalogues_headers else ()
+        headers, unreadable = _read_all_headers(connected.mail, wanted, fetch, report)
         changes = connected.catalog.record(
             point.taken_at, messages, connected.mail.folders_in(listing.values()), headers
         )
-        unread = [message for message in fresh if (message.mailbox, message.guid) not in headers]
-        findings = dict.fromkeys((*done.findings, *map(_unread, unread)))
+        findings = dict.fromkeys((*done.findings, *unreadable))
         self._state.save_backup_report(
             replace(done, index=changes, finished_at=self._clock(), findings=tuple(findings))
         )
@@ -240,19 +243,34 @@ class BackUp:
 
 
 def _read_all_headers(
+    mail: MailSystem,
     messages: Sequence[Message],
     fetch: Callable[[Sequence[str]], Iterator[tuple[str, bytes]]],
     report: Report | None,
-) -> dict[tuple[str, str], Headers]:
-    by_path = {message.path: message for message in messages}
+) -> tuple[dict[tuple[str, str], Headers], Sequence[Finding]]:
+    """Return the headers of messages, and what cannot be read."""
+    unread = {message.path: message for message in messages}
     headers: dict[tuple[str, str], Headers] = {}
-    for path, content in fetch(list(by_path)):
-        message = by_path[path]
-        headers[message.mailbox, message.guid] = read_headers(content)
+    refused: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for path, content in plain_contents(mail, fetch(list(unread))):
+        message = unread.pop(path)
+        if isinstance(content, MailSystemError):
+            refused[message.mailbox, str(content)].append(path)
+        else:
+            headers[message.mailbox, message.guid] = read_headers(content)
         if report is not None:
-            report(Progress(len(headers), len(messages), "messages", "indexing new messages"))
-    return headers
+            done = len(messages) - len(unread)
+            report(Progress(done, len(messages), "messages", "indexing new messages"))
+    return headers, [
+        *(_refused(mailbox, reason, paths) for (mailbox, reason), paths in refused.items()),
+        *(
+            Finding(path, "is listed in the archive but could not be read from it")
+            for path in unread
+        ),
+    ]
 
 
-def _unread(message: Message) -> Finding:
-    return Finding(message.path, "is listed in the archive but could not be read from it")
+def _refused(mailbox: str, reason: str, paths: Sequence[str]) -> Finding:
+    """Put what many messages have in common into one finding."""
+    text = f"{count(len(paths), 'message')} without subject and sender, such as {paths[0]}"
+    return Finding(mailbox, f"{text}: {reason}")

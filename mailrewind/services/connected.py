@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mailrewind.model.points import RestorePoint
 from mailrewind.model.retention import RetentionPolicy
-from mailrewind.ports import Archives, Catalog, MailSystem, Operation
+from mailrewind.ports import Archives, Calendars, Catalog, MailSystem, Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,10 @@ class ConnectedSystem:
         repository_named: Gives any configured repository; None for a name that is not configured.
         open_catalog: Gives the catalogue; one that is damaged is in the way of what needs it, and
             of nothing else.
+        catalogues_headers: Whether the catalogue may know subjects and senders.
         operations: What can be restored beyond messages, by name.
+        calendars: Calendars, contacts and preferences; None where the system has none.
+        export_policy: How long exports of those are kept beside the restore points.
     """
 
     name: str
@@ -35,7 +38,10 @@ class ConnectedSystem:
     archives: Archives
     repository_named: Callable[[str], Archives | None]
     open_catalog: Callable[[], Catalog]
+    catalogues_headers: bool = True
     operations: Mapping[str, Operation] = field(default_factory=dict)
+    calendars: Calendars | None = None
+    export_policy: RetentionPolicy = field(default_factory=RetentionPolicy)
 
     @property
     def catalog(self) -> Catalog:

@@ -1,15 +1,20 @@
 """Read messages out of the archives of a restore point."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
-from mailrewind.errors import RepositoryDamaged
+from mailrewind.errors import MailSystemError, RepositoryDamaged
 from mailrewind.model.points import RestorePoint
-from mailrewind.ports import ArchivedFile, Archives
+from mailrewind.ports import ArchivedFile, Archives, MailSystem
+
+_AHEAD = 4  # contents per processor that wait in memory
 
 
 def files_of(archives: Archives, point: RestorePoint) -> dict[str, ArchivedFile]:
-    """List a restore point by path; where two archives hold a path, the later one is right."""
-    return {file.path: file for archive in point.archives for file in archives.files(archive)}
+    """List a point's mail by path; where two archives hold a path, the later one is right."""
+    return {file.path: file for archive in point.mail_archives for file in archives.files(archive)}
 
 
 def contents(
@@ -22,12 +27,47 @@ def contents(
     list is damaged, borg does not get beyond that place, whatever it is asked for.
     """
     wanted = set(paths)
-    for archive in reversed(point.archives):
+    for archive in reversed(point.mail_archives):
         if not wanted:
             return
         for path, content in _read_past_damage(archives, archive, sorted(wanted)):
             wanted.discard(path)
             yield path, content
+
+
+def plain_contents(
+    mail: MailSystem, stored: Iterable[tuple[str, bytes]]
+) -> Iterator[tuple[str, bytes | MailSystemError]]:
+    """Yield each path with the message as it was delivered, or with what is wrong with it.
+
+    Encrypted messages cost milliseconds each, most of them outside of Python's lock.
+
+    Args:
+        mail: The system that stored them.
+        stored: (path, content) as the archive holds it; read in the calling thread, a few ahead.
+    """
+
+    def read(content: bytes) -> bytes | MailSystemError:
+        try:
+            return mail.plain(content)
+        except MailSystemError as error:
+            return error
+
+    processors = os.cpu_count() or 1
+    pending: deque[tuple[str, Future[bytes | MailSystemError]]] = deque()
+    with ThreadPoolExecutor(processors, thread_name_prefix="plain") as pool:
+        try:
+            for path, content in stored:
+                pending.append((path, pool.submit(read, content)))
+                if len(pending) > _AHEAD * processors:
+                    first, future = pending.popleft()
+                    yield first, future.result()
+            while pending:
+                first, future = pending.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in pending:
+                future.cancel()
 
 
 def _read_past_damage(

@@ -7,9 +7,9 @@ from functools import partial
 
 from mailrewind.errors import ArchiveExists, CaptureIncomplete
 from mailrewind.model.mail import Message
-from mailrewind.model.points import RestorePoint
+from mailrewind.model.points import LATE, RestorePoint
 from mailrewind.model.reports import ArchiveStatistics, Finding
-from mailrewind.ports import ArchivedFile, State
+from mailrewind.ports import ArchivedFile, Part, Report, State
 from mailrewind.services.connected import ConnectedSystem
 
 logger = logging.getLogger(__name__)
@@ -72,21 +72,21 @@ class PointInTheMaking:
         part: str,
         make: Callable[[str], tuple[ArchiveStatistics, Sequence[Finding]]],
     ) -> None:
-        """Make one archive, unless a try before this one has made it."""
-        name = f"{self._point.name}-{part}"
-        try:
-            statistics, findings = make(name)
-        except ArchiveExists:
-            logger.info("%s stands already", name)
-        else:
-            self.statistics.append(statistics)
-            self.findings += findings
-        self._state.add_part(self._point.name, part)
+        """Make one archive of mail, unless a try before this one has made it."""
+        name = self._make(part, make)
         key_of = self._connected.mail.key_of
         for file in self._connected.archives.files(name):
             self.listing[file.path] = file
             if file.kind == "-" and (key := key_of(file.path)) is not None:
                 self._archived.add(key)
+
+    def create_part(self, part: Part, *, report: Report | None) -> None:
+        """Make the archive of one of the system's other parts, unless it stands already."""
+        if part.name in self._point.parts:
+            logger.info("%s stands already", part.name)
+            return
+        archives = self._connected.archives
+        self._make(part.name, lambda name: part.archive(archives, name, report=report))
 
     def catch_late(self, before: Mapping[str, str]) -> int:
         """Archive what was renamed or delivered while borg read; return how many messages.
@@ -109,7 +109,7 @@ class PointInTheMaking:
             already = len(self._archived)
             with self._connected.mail.hold([*absent.values(), *companions]) as paths:
                 make = partial(self._connected.archives.create_from_paths, paths=paths)
-                self.create(f"late{number}", make)
+                self.create(f"{LATE}{number}", make)
             caught += len(self._archived) - already
         if missed := self._absent().keys() & before.keys():
             raise CaptureIncomplete(
@@ -117,6 +117,22 @@ class PointInTheMaking:
                 f"borg came to read them, such as {min(missed)}"
             )
         return caught
+
+    def _make(
+        self,
+        part: str,
+        make: Callable[[str], tuple[ArchiveStatistics, Sequence[Finding]]],
+    ) -> str:
+        name = f"{self._point.name}-{part}"
+        try:
+            statistics, findings = make(name)
+        except ArchiveExists:
+            logger.info("%s stands already", name)
+        else:
+            self.statistics.append(statistics)
+            self.findings += findings
+        self._state.add_part(self._point.name, part)
+        return name
 
     def _absent(self) -> dict[str, str]:
         there = self._connected.mail.survey()

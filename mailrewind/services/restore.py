@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from mailrewind.errors import (
     FolderNotFound,
+    KeyDoesNotFit,
     MailSystemError,
     MessageNotFound,
     NoSpace,
@@ -281,14 +282,17 @@ class _Stream:
         report: Report | None,
     ) -> None:
         self.delivered: list[Delivered] = []
+        self.refused: dict[str, str] = {}
         self._connected = connected
         self._point = point
         self._by_path = {addition.message.path: addition for addition in additions}
         self._report = report
 
     def __iter__(self) -> Iterator[Delivery]:
-        archives = self._connected.archives_of(self._point)
-        for path, content in contents(archives, self._point, list(self._by_path)):
+        for path, content in self.again(list(self._by_path)):
+            if objection := self._connected.mail.objection(content):
+                self.refused[path] = objection
+                continue
             addition = self._by_path[path]
             self.delivered.append(Delivered(addition, digest_of(content)))
             yield Delivery(replace(addition.message, folder=addition.target), content)
@@ -296,6 +300,10 @@ class _Stream:
                 self._report(
                     Progress(len(self.delivered), len(self._by_path), "messages", "bringing back")
                 )
+
+    def again(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield contents as the point holds them."""
+        return contents(self._connected.archives_of(self._point), self._point, paths)
 
 
 def _look(
@@ -316,6 +324,8 @@ def _look(
             additions,
             stream.delivered,
             unread=unread,
+            refused=stream.refused,
+            again=stream.again,
         )
     except MailSystemError as error:
         text = f"it cannot be looked for: {error}"
@@ -358,16 +368,35 @@ def _try_reading(
         Finding(folder, f"{count} of the wanted messages lie here now and stay here")
         for folder, count in selection.moved
     )
-    if len(where) > _READ_BEFOREHAND:
-        text = f"{len(where):,} messages are too many to be read beforehand; they are read once"
-        return (), (*moved, Finding(point.name, text))
-    readable = {path for path, _ in contents(connected.archives_of(point), point, list(where))}
+    asked = list(where)[:_READ_BEFOREHAND]
+    archives = connected.archives_of(point)
+    objections = {
+        path: connected.mail.objection(content)
+        for path, content in contents(archives, point, asked)
+    }
+    _refuse_if_useless(list(objections.values()), point)
     unreadable = tuple(
-        Finding(addition.subject, _UNREADABLE)
-        for path, addition in where.items()
-        if path not in readable
+        Finding(where[path].subject, reason)
+        for path in asked
+        if (reason := objections.get(path, _UNREADABLE))
     )
+    if len(asked) < len(where):
+        text = f"{len(asked):,} of {len(where):,} messages were read beforehand"
+        return unreadable, (*moved, Finding(point.name, text))
     return unreadable, moved
+
+
+def _refuse_if_useless(objections: Sequence[str], point: RestorePoint) -> None:
+    """Stop before anything is delivered that nobody could read.
+
+    Raises:
+        KeyDoesNotFit: The mail system objects to each message that was looked at.
+    """
+    if objections and all(objections):
+        raise KeyDoesNotFit(
+            f"the mail system could not read what {point.name} holds: {objections[0]}",
+            advice="Put the key of that time beside the present one: see `docs/restoring.md`.",
+        )
 
 
 def _refuse_what_does_not_fit(plan: RestorePlan) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from mailrewind.formats.dovecot import KEYWORDS, UIDLIST, UidList, read_keywords, read_uidlist
 from mailrewind.formats.folders import folder_of
-from mailrewind.formats.maildir import base_of, flags_of
+from mailrewind.formats.maildir import base_of, flags_of, plain_size_of
 from mailrewind.model.mail import Message
 from mailrewind.ports import ArchivedFile, Fetch
 from mailrewind.systems.template import Place
@@ -66,13 +66,14 @@ class FolderFiles:
         """
         folder = folder_of(self.directory)
         for file in self.files.values():
+            plain_size = plain_size_of(file.name)
             yield Message(
                 mailbox=self.mailbox,
                 folder=folder,
                 guid=uids.guid(file.name),
                 flags=flags_of(file.name, keywords),
                 received=file.modified,
-                size_bytes=file.size_bytes,
+                size_bytes=file.size_bytes if plain_size is None else plain_size,
                 path=f"{self.path}/{file.part}/{file.name}",
             )
 

@@ -15,7 +15,9 @@ def read_back_with_flags(office: Office, wanted: frozenset[str], found: str) -> 
     (there,) = mail.messages(ADA)
     addition = Addition(1, replace(there, flags=wanted), "INBOX", None)
     delivered = [Delivered(addition, digest_of(path.read_bytes()))]
-    _, failed = read_back(mail, ADA, (), [addition], delivered, unread="")
+    _, failed = read_back(
+        mail, ADA, (), [addition], delivered, unread="", refused={}, again=lambda paths: ()
+    )
     return [finding.text for finding in failed]
 
 
