@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import NotFound
@@ -102,7 +103,7 @@ class Project:
             command=list(service.command) or None,
             name=f"{self.name}-{service.name}-1",
             environment=environment,
-            ports=[tuple(port.split("/")) for port in _published(service, configuration)],
+            ports=[tuple(str(port).split("/")) for port in _published(service, configuration)],
             labels=self._labels()
             | {
                 SERVICE: service.name,
@@ -114,7 +115,10 @@ class Project:
                 ),
             },
             host_config=host,
-            networking_config=self.client.api.create_networking_config({self.network: endpoint}),
+            # The stubs take the mapping of networks for the end of one.
+            networking_config=self.client.api.create_networking_config(
+                {self.network: endpoint}  # type: ignore[arg-type]
+            ),
         )
 
     def _labels(self) -> dict[str, str]:
@@ -150,8 +154,8 @@ def _started(pid: int) -> str:
         return ""
 
 
-def _published(service: Service, configuration: Mapping[str, str]) -> dict[str, tuple[str, int]]:
-    published = {}
+def _published(service: Service, configuration: Mapping[str, str]) -> dict[int | str, Any]:
+    published: dict[int | str, Any] = {}
     for inside, name in service.ports.items():
         address, _, port = configuration[name].rpartition(":")
         published[inside] = (address, int(port))
@@ -176,7 +180,9 @@ def _remove_directories(client: docker.DockerClient, label: str) -> None:
             shutil.rmtree(Path(name).parent, ignore_errors=True)
 
 
-def _remove_containers(client: docker.DockerClient, filters: dict[str, str]) -> None:
+def _remove_containers(
+    client: docker.DockerClient, filters: dict[str, str | list[str] | bool]
+) -> None:
     def remove(container: Container) -> None:
         # A test may have removed it, or another process cleans up, too.
         with suppress(NotFound):

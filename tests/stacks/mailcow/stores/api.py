@@ -22,6 +22,8 @@ import json
 import os
 import re
 import secrets
+import signal
+import sys
 import time
 from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -314,5 +316,7 @@ def allow_key_of_configuration():
 
 
 if __name__ == "__main__":
+    # As process 1 it would not end by the signal's default.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     allow_key_of_configuration()
     ThreadingHTTPServer(("", int(os.environ["HTTP_PORT"])), Handler).serve_forever()

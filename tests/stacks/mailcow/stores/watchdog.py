@@ -8,6 +8,8 @@ watchdog was not stopped first. It does not look at services that run and do not
 """
 
 import os
+import signal
+import sys
 import time
 
 import docker
@@ -36,4 +38,6 @@ def watch(client, patience):
 
 
 if __name__ == "__main__":
+    # As process 1 it would not end by the signal's default.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     watch(docker.from_env(), float(os.environ.get("WATCHDOG_SECONDS", "5")))
