@@ -12,6 +12,7 @@
     x MailboxNotFound
     x FolderNotFound
     x MessageNotFound
+    x CalendarItemNotFound
     x SourceMissing
     x SourceUnreadable
     x KeyDoesNotFit
@@ -70,6 +71,8 @@
     x NoSpace
     x VerificationFailed
     x NothingToUndo
+    x SchemaTooNew
+    x OtherInstallation
     x ChoiceNeeded
     x NotEmpty
   + NotificationFailed                     60
@@ -187,6 +190,12 @@ class MessageNotFound(MailSystemError):
     """The mailbox has no message of this number at that moment."""
 
     default_advice = "See `mailrewind messages SYSTEM MAILBOX FOLDER` for the numbers."
+
+
+class CalendarItemNotFound(MailSystemError):
+    """The calendars and address books have no such event or contact at that moment."""
+
+    default_advice = "See `mailrewind calendars SYSTEM USER FOLDER` for the names."
 
 
 class SourceMissing(MailSystemError):
@@ -347,7 +356,7 @@ class PassphraseWrong(RepositoryError):
 class KeyMissing(RepositoryError):
     """The repository's encryption key is not where it should be."""
 
-    default_advice = "Import the exported key with `borg key import`."
+    default_advice = "Bring its copy back with `mailrewind repository import-key NAME FILE`."
 
 
 class ArchiveExists(RepositoryError):
@@ -550,6 +559,21 @@ class VerificationFailed(RestoreError):
     """Reading back did not show what was delivered."""
 
     default_advice = "See the report: it names every message that is not as it was."
+
+
+class SchemaTooNew(RestoreError):
+    """A dump was made by a newer version of the mail system than the one that runs."""
+
+    default_advice = "Update the mail system to the version of then, and restore after that."
+
+
+class OtherInstallation(RestoreError):
+    """What was archived belongs to another installation than the living one."""
+
+    default_advice = (
+        "Check the repository of this system; if it is the right one, say so with the choice"
+        " from_another."
+    )
 
 
 class NothingToUndo(RestoreError):

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from mailrewind.model.databases import AccountRows, Examination, Returning, RowStep
 from mailrewind.model.mail import Delivery, Headers, Message, Quota
 from mailrewind.model.operations import (
     Draft,
@@ -63,7 +64,7 @@ class Progress:
     Attributes:
         done: In ``unit``.
         total: In ``unit``; None while unknown.
-        unit: "bytes", "files", "messages" or "points".
+        unit: "bytes", "files", "messages", "points" or "users".
         text: What is being done, in a few words.
     """
 
@@ -558,6 +559,190 @@ class Calendars(Protocol):
 
         Raises:
             ExportDamaged, MailSystemError: As ``merge``.
+        """
+        ...
+
+
+class Database(Protocol):
+    """A mail system's database: looked into, dumped, and put back, wholly or for one account.
+
+    A DUMP is what ``dump_to`` and a restore point's part "sql" hold, read from the beginning. A
+    database that was LOADED lies beside the living one; nobody uses it before it is exchanged.
+    Contract: whatever fails before the exchange leaves the living database as it was. No secret of
+    an account is in anything that is returned, but in rows and steps, which are shown to nobody.
+
+    Attributes:
+        dump_path: Where the dump lies in the archive of the part "sql".
+    """
+
+    dump_path: str
+
+    def schema_version(self) -> str:
+        """Return the version of the living tables, "" where they say none.
+
+        Raises:
+            DatabaseUnreachable, DatabaseRefused: It cannot be asked.
+        """
+        ...
+
+    def has_mailbox(self, address: str) -> bool:
+        """Whether the database knows a mailbox, active or not."""
+        ...
+
+    def mailboxes(self) -> Sequence[str]:
+        """Return the addresses of all mailboxes that the database knows, sorted."""
+        ...
+
+    def examine(self, dump: Iterable[bytes], returning: Returning) -> Examination:
+        """Say what would become of accounts if a dump took the living database's place.
+
+        Raises:
+            DumpDamaged: The dump makes no sense, or has no end.
+        """
+        ...
+
+    def dump_to(self, path: Path) -> Mapping[str, int]:
+        """Write a compressed dump of the living database; return its rows by table.
+
+        Raises:
+            DumpFailed: It is not whole; no file is left.
+            NoSpace: The disk is full.
+        """
+        ...
+
+    def load(self, name: str, dump: Iterable[bytes]) -> Mapping[str, int]:
+        """Load a dump beside the living database; return its rows by table, as counted there.
+
+        Args:
+            name: By which it is exchanged or discarded: letters and digits.
+            dump: Not compressed.
+
+        Raises:
+            DumpDamaged: It is not whole, or the database does not take it; nothing is left of it.
+            DatabaseUnreachable: The database went away meanwhile.
+        """
+        ...
+
+    def exchange(self, name: str, returning: Returning) -> Mapping[str, int]:
+        """Put a loaded database in the living one's place; return its rows by table now.
+
+        Only within ``alone``.
+
+        Raises:
+            VerificationFailed: The rows are not those that were put there.
+            MailSystemError: The living database is as it was.
+        """
+        ...
+
+    def discard(self, name: str) -> None:
+        """Remove a loaded database; one that is gone is no error."""
+        ...
+
+    def alone(self, *, holder: str) -> AbstractContextManager[None]:
+        """Keep all that uses the database stopped for the time of the block.
+
+        Raises:
+            RecoveryNotArmed: Nothing was stopped.
+        """
+        ...
+
+    def settle(self, address: str = "") -> Sequence[Finding]:
+        """Make what depends on the database see what is in it now: caches, quota.
+
+        Args:
+            address: Of the only account that was changed; "" for all.
+        """
+        ...
+
+    def plan_account(
+        self, address: str, rows: AccountRows, *, keeps_credentials: bool
+    ) -> tuple[Sequence[RowStep], Examination]:
+        """Compare one account's archived rows with the living ones."""
+        ...
+
+    def account_in(self, dump: Iterable[bytes], address: str) -> AccountRows:
+        """Find one account's rows in a dump.
+
+        Raises:
+            MailboxNotFound: The account did not exist then.
+            DumpDamaged: The dump makes no sense, or has no end.
+        """
+        ...
+
+    def put_back(self, steps: Sequence[RowStep]) -> Sequence[RowStep]:
+        """Carry steps out, all or none; return them as ``take_back`` needs them.
+
+        Raises:
+            MailServerFailed: A row is not as it was any more.
+        """
+        ...
+
+    def take_back(self, done: Sequence[RowStep]) -> tuple[int, Sequence[Finding]]:
+        """Undo steps as far as the rows are as they were left; return how many, and the rest."""
+        ...
+
+
+class Swapping(Protocol):
+    """Exchanges a whole mailbox for another state of it, and keeps what it was.
+
+    A COPY lies on the mailbox's disk under the id of the operation that made it: until the
+    exchange it is the state that is to come, afterwards the one that was. It is no mailbox to
+    anybody, is in no archive, and goes after 30 days.
+    """
+
+    def make_copy(self, mailbox: str, copy_id: str) -> Path:
+        """Make an empty copy, in place of one that was not exchanged; return its directory.
+
+        Raises:
+            NoSpace: It cannot be made.
+        """
+        ...
+
+    def archived_maildir(self, message: Message) -> str:
+        """Return the directory of the whole mailbox in an archive that holds the message."""
+        ...
+
+    def complete(self, mailbox: str, copy_id: str, messages: Iterable[Message]) -> None:
+        """Make a mailbox of what was extracted into a copy: exactly these messages, none besides.
+
+        Args:
+            mailbox: Address.
+            copy_id: Of the copy.
+            messages: As the catalogue knows them, with their paths in the archive.
+
+        Raises:
+            ArchivePathMissing: Some of them are not there.
+            KeyDoesNotFit: The mail server could not read one.
+        """
+        ...
+
+    def exchange(self, mailbox: str, copy_id: str) -> Sequence[Finding]:
+        """Put the copy in the mailbox's place, and the mailbox in the copy's.
+
+        The mail server goes on working; whoever is logged in has to log in again.
+
+        Returns:
+            What is not as it should be: folders or messages with other UIDs than in the copy.
+
+        Raises:
+            NothingToUndo: There is no such copy (any more).
+            MailSystemError: The mailbox is as it was, or the copy is where it was.
+        """
+        ...
+
+    def copied(self, mailbox: str, copy_id: str) -> Sequence[Message]:
+        """Return the messages of a copy.
+
+        Raises:
+            NothingToUndo: There is no such copy (any more).
+        """
+        ...
+
+    def content_of_copied(self, copy_id: str, message: Message) -> bytes:
+        """Return what a message of a copy holds, as it is stored.
+
+        Raises:
+            MailSystemError: It is gone or cannot be read.
         """
         ...
 

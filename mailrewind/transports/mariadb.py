@@ -145,7 +145,7 @@ def connect(access: Access, *, answer_seconds: float = _ANSWER_SECONDS) -> Itera
             charset="utf8mb4",
             init_command="SET time_zone = '+00:00', lock_wait_timeout = 60",
             cursorclass=DictCursor,
-            conv={**encoders},
+            conv=encoders,  # type: ignore[arg-type]  # the stubs want a table of both ways
             autocommit=True,
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=answer_seconds,

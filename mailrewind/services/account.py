@@ -1,0 +1,120 @@
+"""Put one account's rows of the database back: mailbox, aliases, filters, quota, SOGo profile."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from mailrewind.errors import NothingToUndo
+from mailrewind.model.databases import Examination, RowStep, steps_from_json, steps_to_json
+from mailrewind.model.operations import (
+    Draft,
+    Effect,
+    OperationPlan,
+    OperationReport,
+    OperationRequest,
+    Outcome,
+)
+from mailrewind.model.reports import Finding
+from mailrewind.ports import Database, Report
+from mailrewind.services.dumps import Dumps
+
+_SAFETY = "account.json"
+
+
+class RestoreAccount:
+    """Put back what a dump says of one account; implements the port Operation.
+
+    What is missing is added, what differs becomes as it was, what is newer stays. Nothing has to
+    be stopped. What decides about the login of a living account stays as it is.
+
+    Choices:
+        keep_newer_credentials: "no" puts password, app passwords, second factors and the disabled
+            state back, too.
+
+    Args:
+        database: The system's.
+        dumps: Where its dumps are.
+        safety: Directory below which safety copies lie.
+    """
+
+    name = "account"
+    holds_system = False
+
+    def __init__(self, database: Database, dumps: Dumps, *, safety: Path) -> None:
+        self._database = database
+        self._dumps = dumps
+        self._safety = safety
+
+    def draft(self, request: OperationRequest) -> Draft:
+        """Compare the account's rows of then with those of now.
+
+        Raises:
+            MailboxNotFound: The account did not exist then.
+            MailrewindError: There is no such dump, or it cannot be read.
+        """
+        point = self._dumps.point(request.system, request.at)
+        steps, found = self._compare(request, point.name)
+        return Draft(
+            point=point.name,
+            moment=point.taken_at,
+            changes=found.changes,
+            facts=found.facts,
+            findings=found.findings,
+            is_destructive=any(step.key for step in steps),
+        )
+
+    def carry_out(self, plan: OperationPlan, *, report: Report | None = None) -> Outcome:
+        """Put the rows back in one transaction, and compare again.
+
+        Raises:
+            MailServerFailed: A row was changed meanwhile; nothing was put back.
+        """
+        request = plan.request
+        steps, _ = self._compare(request, plan.draft.point)
+        safety = self._safety / plan.id / _SAFETY
+        _write(safety, steps)
+        done = self._database.put_back(steps)
+        _write(safety, done)
+        findings = self._database.settle(request.target)
+        left, _ = self._compare(request, plan.draft.point)
+        failed = [Finding(step.table, "a row is not as it was then") for step in left]
+        number = Counter(Effect.REVERT if step.before else Effect.ADD for step in done)
+        counts = tuple((f"rows {effect}", number[effect]) for effect in (Effect.ADD, Effect.REVERT))
+        return Outcome(counts, tuple(failed), tuple(findings), undo=_SAFETY if done else "")
+
+    def undo(self, done: OperationReport) -> Outcome:
+        """Take the rows back, as far as nobody has changed them since.
+
+        Raises:
+            NothingToUndo: There is no safety copy, or nothing that is as it was left.
+        """
+        safety = self._safety / done.id / _SAFETY
+        if not safety.exists():
+            raise NothingToUndo(f"There is no safety copy of restore {done.id} (any more).")
+        steps = steps_from_json(safety.read_text())
+        taken, findings = self._database.take_back(steps)
+        if not taken:
+            raise NothingToUndo(f"Nothing of restore {done.id} is as it was left.")
+        told = self._database.settle(done.plan.request.target)
+        return Outcome((("rows taken back", taken),), findings=(*findings, *told))
+
+    def _compare(
+        self, request: OperationRequest, point: str
+    ) -> tuple[Sequence[RowStep], Examination]:
+        found = self._dumps.point(request.system, point)
+        with self._dumps.open(found) as pieces:
+            rows = self._database.account_in(pieces, request.target)
+        keeps = request.chosen("keep_newer_credentials", "yes") != "no"
+        return self._database.plan_account(request.target, rows, keeps_credentials=keeps)
+
+
+def _write(path: Path, steps: Sequence[RowStep]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = path.with_suffix(".partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(steps_to_json(tuple(steps)))
+        file.flush()
+        os.fsync(descriptor)
+    partial.replace(path)
