@@ -1,7 +1,7 @@
 """The composition root: configuration in, wired services out, once per process."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -9,20 +9,24 @@ from typing import Literal
 
 from mailrewind.borg.repository import BorgRepository, RepositorySettings
 from mailrewind.catalog import SqlCatalog
-from mailrewind.config import Config, DoveadmSettings, Notify
-from mailrewind.config import System as SystemConfig
+from mailrewind.config import Config, DoveadmSettings, MailcowKeys, MaildirKeys, Notify
 from mailrewind.model.retention import RetentionPolicy
 from mailrewind.notify import Apprise, Log, Mail, MailServer, Note, Several
-from mailrewind.ports import Notifier, State
+from mailrewind.ports import MailSystem, Notifier, Operation, Part, State
 from mailrewind.services.back_up import BackUp
 from mailrewind.services.browse import Browse
 from mailrewind.services.connected import ConnectedSystem
 from mailrewind.services.operations import Operations
+from mailrewind.services.replacing import ReplaceMailbox
 from mailrewind.services.restore import Restore
 from mailrewind.services.retain import Retain
 from mailrewind.services.undo import Undo
 from mailrewind.services.watch import Watch
 from mailrewind.state.state import SqlState
+from mailrewind.systems.mailcow.installation import Installation
+from mailrewind.systems.mailcow.parts import ServerPart
+from mailrewind.systems.mailcow.swapping import MailcowSwapping
+from mailrewind.systems.mailcow.system import MailcowSystem
 from mailrewind.systems.maildir import Doveadm, MaildirSettings, MaildirSystem
 from mailrewind.transports.processes import is_alive, this_process
 
@@ -82,13 +86,15 @@ class _Wiring:
 
     def __init__(self, config: Config, clock: Callable[[], datetime]) -> None:
         self._config = config
-        self._clock = clock
+        self.zone = config.zone
+        self.clock = clock
+        self.state = cache(self._state)
         self.archives = cache(self._archives)
         self.connect = cache(self._connect)
 
     def services(self) -> Services:
-        config, clock, zone = self._config, self._clock, self._config.zone
-        state = self._state()
+        config, clock, zone = self._config, self.clock, self.zone
+        state = self.state()
         notifier = _notifier(config.notify)
         told = notifier if notifier.notifiers else Log()
         noted = notifier if notifier.notifiers else Note()
@@ -113,17 +119,29 @@ class _Wiring:
     def _state(self) -> State:
         url = self._config.state_url.resolve() if self._config.state_url else None
         where = url or self._config.data_dir / "state.db"
-        return SqlState(where, process=this_process(), is_alive=is_alive, clock=self._clock)
+        return SqlState(where, process=this_process(), is_alive=is_alive, clock=self.clock)
 
     def _connect(self, system: str) -> ConnectedSystem:
         configured = self._config.system(system)
+        if isinstance(configured, MailcowKeys):
+            mailcow = _Mailcow(system, configured)
+            return replace(
+                self._connected(system, configured, mailcow.mail),
+                catalogues_headers=configured.headers,
+                operations=mailcow.operations(self),
+            )
+        return self._connected(system, configured, _maildir(system, configured))
+
+    def _connected(
+        self, system: str, configured: MaildirKeys | MailcowKeys, mail: MailSystem
+    ) -> ConnectedSystem:
         return ConnectedSystem(
             name=system,
             prefix=configured.archive_prefix or system,
             repository=configured.repository,
             cron=configured.schedule,
             policy=RetentionPolicy(**configured.retention.model_dump()),
-            mail=_maildir(system, configured),
+            mail=mail,
             archives=self.archives(configured.repository),
             repository_named=self._repository_named,
             open_catalog=cache(partial(SqlCatalog, self._catalog_of(system), system)),
@@ -151,7 +169,34 @@ class _Wiring:
         )
 
 
-def _maildir(name: str, configured: SystemConfig) -> MaildirSystem:
+class _Mailcow:
+    """What belongs to one mailcow; all of it shares one installation."""
+
+    def __init__(self, name: str, configured: MailcowKeys) -> None:
+        self._name = name
+        self._configured = configured
+        self._installation = Installation(configured.directory, project=configured.project or "")
+        self.mail = MailcowSystem(
+            name, self._installation, parts=self._parts(), exclude=configured.exclude
+        )
+
+    def _parts(self) -> list[Part]:
+        """Return what is archived after the mail, in this order."""
+        return [
+            ServerPart(self._installation),
+        ]
+
+    def operations(self, wiring: _Wiring) -> Mapping[str, Operation]:
+        """Return what can be brought back beyond messages, by name."""
+        connect, state = wiring.connect, wiring.state()
+        zone, clock = wiring.zone, wiring.clock
+        operations: list[Operation] = [
+            ReplaceMailbox(connect, state, MailcowSwapping(self.mail), zone=zone, clock=clock),
+        ]
+        return {operation.name: operation for operation in operations}
+
+
+def _maildir(name: str, configured: MaildirKeys) -> MaildirSystem:
     return MaildirSystem(
         MaildirSettings(
             name=name,
@@ -163,7 +208,7 @@ def _maildir(name: str, configured: SystemConfig) -> MaildirSystem:
     )
 
 
-def _doveadm(configured: SystemConfig) -> Doveadm | Literal["auto"] | None:
+def _doveadm(configured: MaildirKeys) -> Doveadm | Literal["auto"] | None:
     if isinstance(configured.dovecot, DoveadmSettings):
         return Doveadm(configured.dovecot.doveadm, configured.dovecot.config)
     return "auto" if configured.dovecot == "auto" else None

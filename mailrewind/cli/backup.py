@@ -56,7 +56,7 @@ def _plan(invocation: Invocation, system: str) -> None:
         invocation.print_json(
             {
                 "system": system,
-                "mailboxes": configured.mailboxes,
+                "mailboxes": configured.place,
                 "repository": configured.repository,
                 "location": repository.location,
                 "newest": None if latest is None else shapes.point(latest),
@@ -66,7 +66,7 @@ def _plan(invocation: Invocation, system: str) -> None:
         return
     show.facts(
         [
-            ("Would back up", f"{system}: {configured.mailboxes}"),
+            ("Would back up", f"{system}: {configured.place}"),
             ("Into", f"{configured.repository}: {repository.location}"),
             (
                 "Newest restore point",

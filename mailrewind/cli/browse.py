@@ -19,7 +19,7 @@ def systems(invocation: Invocation) -> None:
         {
             "name": name,
             "kind": system.kind,
-            "mailboxes": system.mailboxes,
+            "mailboxes": system.place,
             "schedule": system.schedule,
             "repository": system.repository,
             "location": config.repository(system.repository).location,

@@ -4,41 +4,20 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mailrewind.cli import show
+from mailrewind.cli.examined import Examined
 from mailrewind.cli.invocation import Invocation
+from mailrewind.cli.mail_systems import looks_at_maildir
+from mailrewind.cli.mailcow import looks_at_mailcow
 from mailrewind.cli.prefect_side import PrefectSide
 from mailrewind.errors import MailrewindError, RepositoryMissing
 from mailrewind.model.points import newest
 
-if TYPE_CHECKING:
-    from mailrewind.config import DoveadmSettings
-
 _LITTLE_SPACE = 1024**3
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """One thing that was looked at.
-
-    Attributes:
-        name: Of the thing.
-        is_good: Whether it can stay as it is.
-        text: What was found.
-        advice: What to do, "" for nothing.
-        exit_code: Of the error that this would become, 0 if backups and restores work with it.
-    """
-
-    name: str
-    is_good: bool
-    text: str
-    advice: str = ""
-    exit_code: int = 0
 
 
 def examine(invocation: Invocation) -> Iterator[Examined]:
@@ -55,8 +34,8 @@ def examine(invocation: Invocation) -> Iterator[Examined]:
     for name in config.repositories:
         yield _guarded(f"repository {name}", partial(_repository, invocation, name))
     for name in config.systems:
-        yield _guarded(f"mail of {name}", partial(_mail, invocation, name))
-        yield _guarded(f"Dovecot of {name}", partial(_dovecot, invocation, name))
+        for label, look in _looks_at(invocation, name):
+            yield _guarded(label, look)
         yield _guarded(f"restore points of {name}", partial(_points, invocation, name))
     yield _guarded("restores", partial(_restores, invocation))
     yield _guarded("alarms", partial(_alarms, invocation))
@@ -121,45 +100,15 @@ def _has_points(invocation: Invocation, repository: str) -> bool:
     )
 
 
-def _mail(invocation: Invocation, name: str) -> Examined:
-    mail = invocation.services.connect(name).mail
-    with mail.capture() as capture:
-        roots = ", ".join(str(root) for root in capture.roots)
-    mailboxes = mail.mailboxes()
-    text = f"{show.count(len(mailboxes), 'mailbox', 'mailboxes')} below {roots}."
-    if not mailboxes:
-        advice = "Check the path template `mailboxes` of the system."
-        return Examined(f"mail of {name}", False, text, advice)
-    return Examined(f"mail of {name}", True, text)
+def _looks_at(invocation: Invocation, name: str) -> Iterator[tuple[str, Callable[[], Examined]]]:
+    """Yield what there is to look at of a mail system, by its kind."""
+    from mailrewind.config import MailcowKeys
 
-
-def _dovecot(invocation: Invocation, name: str) -> Examined:
-    from mailrewind.systems.maildir import MaildirSettings, detect_dovecot
-
-    label, configured = f"Dovecot of {name}", invocation.config.system(name)
-    if configured.dovecot == "no":
-        return Examined(label, True, "dovecot is no: messages come back as files.")
-    if configured.dovecot == "auto":
-        found = detect_dovecot(MaildirSettings(name, configured.mailboxes))
-        if found is None:
-            return Examined(label, True, "none serves this tree: messages come back as files.")
-        return Examined(label, True, f"serves this tree; messages come back by {found.doveadm}.")
-    return _configured_dovecot(invocation, label, name, configured.dovecot)
-
-
-def _configured_dovecot(
-    invocation: Invocation, label: str, name: str, settings: "DoveadmSettings"
-) -> Examined:
-    from mailrewind.systems.doveadm import Doveadm, Dovecot
-
-    mailboxes = invocation.services.connect(name).mail.mailboxes()
-    if not mailboxes:
-        return Examined(label, True, "cannot be asked, there is no mailbox.")
-    dovecot = Dovecot(Doveadm(settings.doveadm, settings.config))
-    if dovecot.serves(mailboxes[0]).path is None:
-        text = f"{settings.doveadm} knows {mailboxes[0]}, but serves no Maildir."
-        return Examined(label, False, text, "Check `dovecot` and `mailboxes` of the system.")
-    return Examined(label, True, f"answers; messages come back by {settings.doveadm}.")
+    configured = invocation.config.system(name)
+    if isinstance(configured, MailcowKeys):
+        yield from looks_at_mailcow(invocation, name)
+    else:
+        yield from looks_at_maildir(invocation, name, configured)
 
 
 def _points(invocation: Invocation, name: str) -> Examined:

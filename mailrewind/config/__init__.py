@@ -4,6 +4,8 @@ from mailrewind.config.loading import find, load, schema
 from mailrewind.config.models import (
     Config,
     DoveadmSettings,
+    MailcowKeys,
+    MaildirKeys,
     MailSettings,
     Notify,
     PrefectSettings,
@@ -17,6 +19,8 @@ __all__ = [
     "Config",
     "DoveadmSettings",
     "MailSettings",
+    "MailcowKeys",
+    "MaildirKeys",
     "Notify",
     "PrefectSettings",
     "Repository",

@@ -1,5 +1,6 @@
 """The configuration as frozen models; every key has its description here and nowhere else."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -128,13 +129,9 @@ Dovecot = Annotated[
 ]
 
 
-class System(Model):
-    """One mail installation."""
+class SystemKeys(Model):
+    """What mail installations of all kinds have in common."""
 
-    kind: Literal["maildir"] = Field(description="What kind of mail system this is.")
-    mailboxes: Annotated[str, AfterValidator(checks.mailbox_template)] = Field(
-        description="Path of a mailbox's Maildir, with {domain} and {local}, or with {address}."
-    )
     repository: str = Field(description="Name of the repository; each system has its own.")
     schedule: Annotated[str, AfterValidator(checks.cron)] = Field(
         "14 * * * *", description="When a backup runs: five cron fields, in time_zone."
@@ -143,10 +140,19 @@ class System(Model):
         default_factory=Retention, description="How many restore points stay."
     )
     exclude: list[Annotated[str, AfterValidator(checks.borg_pattern)]] = Field(
-        [], description="What is left out, as borg patterns."
+        [], description="What is left out of the mail's archive, as borg patterns."
     )
     archive_prefix: Annotated[str, StringConstraints(pattern=checks.PREFIX)] | None = Field(
         None, description="What archive names begin with; the system's name by default."
+    )
+
+
+class MaildirKeys(SystemKeys):
+    """Maildir++ trees as Dovecot keeps them."""
+
+    kind: Literal["maildir"] = Field(description="What kind of mail system this is.")
+    mailboxes: Annotated[str, AfterValidator(checks.mailbox_template)] = Field(
+        description="Path of a mailbox's Maildir, with {domain} and {local}, or with {address}."
     )
     dovecot: Dovecot = Field(
         "auto",
@@ -156,6 +162,42 @@ class System(Model):
         None,
         description="Where messages wait during a restore, on the mail's own filesystem.",
     )
+
+    @property
+    def place(self) -> str:
+        """Where the mail lies, for people."""
+        return self.mailboxes
+
+
+class MailcowKeys(SystemKeys):
+    """A mailcow-dockerized on this host; everything else is found out."""
+
+    kind: Literal["mailcow"] = Field(description="What kind of mail system this is.")
+    directory: PlacedPath = Field(
+        description="mailcow's directory, which holds mailcow.conf: /opt/mailcow-dockerized."
+    )
+    project: Word | None = Field(
+        None, description="Name of the compose project; found by the directory without it."
+    )
+    headers: bool = Field(
+        True,
+        description="Whether the catalogue may know subjects and senders. They lie in data_dir "
+        "without encryption; with false, no message's do.",
+    )
+    api_key: SecretRef | None = Field(
+        None,
+        description="A read-write key of mailcow's API, for creating a mailbox anew before mail "
+        "is put back into it.",
+    )
+
+    @property
+    def place(self) -> str:
+        """Where the mail lies, for people."""
+        return f"mailcow in {self.directory}"
+
+
+System = Annotated[MaildirKeys | MailcowKeys, Field(discriminator="kind")]
+"""One mail installation."""
 
 
 class MailSettings(Model):
@@ -237,6 +279,10 @@ class Config(Model):
             return self.systems[name]
         except KeyError:
             raise UnknownSystem(f"No system is called {name!r}.") from None
+
+    def names_of(self, kinds: Collection[str]) -> list[str]:
+        """Return the names of the systems of these kinds, in the configuration's order."""
+        return [name for name, system in self.systems.items() if system.kind in kinds]
 
     def repository(self, name: str) -> Repository:
         """Return a configured repository.

@@ -24,8 +24,10 @@ _TYPES: Mapping[str, str] = {
     "path_type": "a path",
     "missing": "this key; it is needed",
 }
+# Pydantic could not tell which kind of system is meant.
+_OF_KINDS = frozenset({"union_tag_invalid", "union_tag_not_found"})
 # Below these keys a value may be a secret that somebody wrote where its reference belongs.
-_SECRETS = frozenset({"passphrase", "password", "apprise", "state_url"})
+_SECRETS = frozenset({"passphrase", "password", "api_key", "apprise", "state_url"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ def from_pydantic(
 
 def _problem(error: ErrorDetails, lines: Mapping[Key, int], model: type[BaseModel]) -> Problem:
     key = _key_in_file(error, lines)
+    if error["type"] in _OF_KINDS:
+        key = (*key, "kind")
     line = next((lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in lines), 1)
     if any(part in _SECRETS for part in key):
         return _secret_problem(line, key)
@@ -95,7 +99,9 @@ def _key_in_file(error: ErrorDetails, lines: Mapping[Key, int]) -> Key:
 def _text(error: ErrorDetails, key: Key, model: type[BaseModel]) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return "unknown key" + _suggestion(str(key[-1]), _keys_beside(model, key))
+        return "unknown key" + _suggestion(str(key[-1]), _keys_beside(model, key, error["loc"]))
+    if kind in _OF_KINDS:
+        return f"expected {context.get('expected_tags', 'this key; it is needed')}"
     if kind == "value_error":
         return f"expected {context['error']}"
     if kind == "literal_error":
@@ -122,20 +128,28 @@ def _suggestion(word: str, known: Sequence[str]) -> str:
     return f"; known here: {', '.join(known)}"
 
 
-def _keys_beside(model: type[BaseModel], key: Key) -> list[str]:
+def _keys_beside(model: type[BaseModel], key: Key, location: Key) -> list[str]:
     """Return the keys that are known where ``key`` stands."""
     schema = model.model_json_schema()
     here: dict[str, Any] = schema
     for part in key[:-1]:
-        here = _resolved(here, schema)
+        here = _resolved(here, schema, location)
         named = here.get("patternProperties", {}).values()
         here = here.get("properties", {}).get(part) or next(iter(named), {})
-    return list(_resolved(here, schema).get("properties", {}))
+    return list(_resolved(here, schema, location).get("properties", {}))
 
 
-def _resolved(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Follow a reference, also one that is a branch of a union."""
-    for branch in [part, *part.get("anyOf", []), *part.get("oneOf", [])]:
+def _resolved(part: dict[str, Any], schema: dict[str, Any], location: Key) -> dict[str, Any]:
+    """Follow a reference, also one that is a branch of a union.
+
+    Args:
+        part: Of the schema.
+        schema: All of it.
+        location: Pydantic's, which names the kind of a system before the system's keys.
+    """
+    kinds = part.get("discriminator", {}).get("mapping", {})
+    chosen = [{"$ref": kinds[word]} for word in reversed(location[:-1]) if word in kinds]
+    for branch in [part, *chosen, *part.get("anyOf", []), *part.get("oneOf", [])]:
         if "$ref" in branch:
             name = branch["$ref"].removeprefix("#/$defs/")
             found: dict[str, Any] = schema["$defs"][name]

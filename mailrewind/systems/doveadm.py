@@ -171,6 +171,15 @@ class Dovecot:
         done = self._run("quota", "recalc", "-u", _user(mailbox))
         return "" if done.returncode == 0 or _has_no_quota(done) else _complaint(done)
 
+    def kick(self, mailbox: str) -> None:
+        """End the sessions of a user, if there are any; they may log in again at once."""
+        self._run("kick", _user(mailbox), timeout_seconds=_LOOKUP_SECONDS)
+
+    def resync(self, mailbox: str) -> str:
+        """Let Dovecot look at all files of a mailbox anew; return what went wrong, or ""."""
+        done = self._run("force-resync", "-u", _user(mailbox), "*")
+        return "" if done.returncode == 0 else _complaint(done)
+
     def quota(self, mailbox: str) -> Quota | None:
         """Return the quota of a mailbox, of several the one with the least room.
 
@@ -215,11 +224,6 @@ class Dovecot:
         if done.returncode != 0:
             raise _error(done, "listing the users")
         return done.stdout.decode(errors="replace").split()
-
-    def version(self) -> str:
-        """Return its version, such as "2.3.21"."""
-        said = self._run("--version", timeout_seconds=_LOOKUP_SECONDS).stdout.split()
-        return said[0].decode(errors="replace") if said else "of an unknown version"
 
     def make_mailbox(self, mailbox: str) -> None:
         """Let Dovecot lay out the INBOX of a user who has had no mail yet.

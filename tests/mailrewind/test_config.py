@@ -7,7 +7,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from mailrewind import config, errors
-from mailrewind.config import Config, DoveadmSettings, Repository, Retention, SecretRef, System
+from mailrewind.config import (
+    Config,
+    DoveadmSettings,
+    MailcowKeys,
+    MaildirKeys,
+    Repository,
+    Retention,
+    SecretRef,
+)
 
 GOOD = """\
 repositories:
@@ -58,7 +66,7 @@ def test_short_file_is_filled_with_defaults(tmp_path: Path) -> None:
             )
         },
         systems={
-            "office": System(
+            "office": MaildirKeys(
                 kind="maildir",
                 mailboxes="/var/vmail/{domain}/{local}/Maildir",
                 repository="main",
@@ -69,6 +77,65 @@ def test_short_file_is_filled_with_defaults(tmp_path: Path) -> None:
         },
     )
     assert config.load(path).zone == ZoneInfo("Europe/Berlin")
+
+
+COW = """\
+repositories:
+  cow: {location: repo, passphrase: {env: PASSPHRASE}}
+systems:
+  # a system may bear the name of a kind, even of another one
+  maildir:
+    kind: mailcow
+    directory: /opt/mailcow-dockerized
+    repository: cow
+"""
+
+
+def test_three_lines_are_enough_for_a_mailcow(tmp_path: Path) -> None:
+    assert config.load(write(tmp_path, COW)).system("maildir") == MailcowKeys(
+        kind="mailcow",
+        directory=Path("/opt/mailcow-dockerized"),
+        project=None,
+        repository="cow",
+        schedule="14 * * * *",
+        retention=Retention(hourly=24, daily=7, weekly=4, monthly=6, yearly=0, floor=3),
+        headers=True,
+        api_key=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (COW + "    headrs: no\n", "9: systems.maildir.headrs: unknown key; did you mean headers?"),
+        (
+            COW + "    mailboxes: /var/vmail/{address}\n",
+            "9: systems.maildir.mailboxes: unknown key; known here: repository, schedule, "
+            "retention, exclude, archive_prefix, kind, directory, project, headers, api_key",
+        ),
+        (
+            GOOD + "    headers: no\n",
+            "10: systems.office.headers: unknown key; known here: repository, schedule, "
+            "retention, exclude, archive_prefix, kind, mailboxes, dovecot, staging",
+        ),
+        (COW + "    api_key: 1A2B-3C4D\n", f"9: systems.maildir.api_key: {REFERENCE}"),
+        (COW + "    headers: perhaps\n", "9: systems.maildir.headers: expected true or false"),
+        (
+            COW.replace("    directory: /opt/mailcow-dockerized\n", ""),
+            "5: systems.maildir.directory: expected this key; it is needed",
+        ),
+        (
+            COW.replace("kind: mailcow", "kind: mailcoww"),
+            "6: systems.maildir.kind: expected 'maildir', 'mailcow'",
+        ),
+        (
+            COW.replace("    kind: mailcow\n", ""),
+            "5: systems.maildir.kind: expected this key; it is needed",
+        ),
+    ],
+)
+def test_each_kind_of_system_has_keys_of_its_own(tmp_path: Path, text: str, complaint: str) -> None:
+    assert complaints(tmp_path, text) == [complaint]
 
 
 def test_several_mistakes_are_told_together(tmp_path: Path) -> None:

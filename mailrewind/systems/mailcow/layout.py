@@ -17,12 +17,14 @@ logger = logging.getLogger(__name__)
 
 GARBAGE = "_garbage"
 STAGING = "mailrewind-staging"
+# What mailboxes were before they were replaced: mailcow would clear it out of its garbage too soon.
+KEPT = "_mailrewind"
 
 _THERE = Path("/var/vmail")
 _MASTER_DOMAIN = "@mailcow.local"
 _ASKED_USERS = 3
 # Of deleted mailboxes, and of scripts: they look like domains.
-_NO_DOMAINS = (GARBAGE, "sieve")
+_NO_DOMAINS = (GARBAGE, KEPT, "sieve")
 # A volume keeps its name's end when the project, or Docker's own directory, has another name.
 _FORMER_ROOTS = r"(?:[^/]+/)*[^/]*vmail-vol-1/_data"
 

@@ -21,14 +21,15 @@ from mailrewind.ports import Capture, Part
 from mailrewind.systems.delivery import Ownership, make_directory
 from mailrewind.systems.directories import open_below
 from mailrewind.systems.doveadm import Dovecot
-from mailrewind.systems.mailcow.installation import Installation
+from mailrewind.systems.mailcow.installation import DOVECOT, Installation
 from mailrewind.systems.mailcow.layout import (
     GARBAGE,
+    KEPT,
     DoveadmInContainer,
     Layout,
     find_layout,
+    mail_users,
 )
-from mailrewind.systems.mailcow.parts import parts_of
 from mailrewind.systems.maildirs import Maildirs, Places
 
 logger = logging.getLogger(__name__)
@@ -43,15 +44,22 @@ class MailcowSystem(Maildirs):
     Args:
         name: Of the system.
         installation: The mailcow.
+        parts: What belongs to a restore point besides the mail.
         exclude: borg patterns of what is left out of the archive of the mail, besides what we
             leave out.
     """
 
     def __init__(
-        self, name: str, installation: Installation, *, exclude: Sequence[str] = ()
+        self,
+        name: str,
+        installation: Installation,
+        *,
+        parts: Sequence[Part] = (),
+        exclude: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.installation = installation
+        self._parts = tuple(parts)
         self._exclude = tuple(exclude)
 
     @cached_property
@@ -73,13 +81,40 @@ class MailcowSystem(Maildirs):
         """The Dovecot of this mailcow."""
         return Dovecot(DoveadmInContainer(self.installation, self._vmail))
 
+    @property
+    def key_ids(self) -> Sequence[str]:
+        """Ids of the keys that open encrypted mail, the running mailcow's first.
+
+        Raises:
+            KeyDoesNotFit: What lies in the crypt volume is no key.
+        """
+        return tuple(self._keys)
+
+    @property
+    def dovecot_version(self) -> str:
+        """Version of Dovecot, such as "2.3.21.1 (d492236fa0)".
+
+        Raises:
+            MailSystemError: It cannot be asked.
+        """
+        done = self.installation.project.execute(DOVECOT, ["dovecot", "--version"])
+        return done.stdout.decode(errors="replace").strip() or "of an unknown version"
+
+    def users(self) -> Sequence[str]:
+        """Return the addresses that Dovecot knows, with or without mail.
+
+        Raises:
+            MailSystemError: It cannot be asked.
+        """
+        return mail_users(self.dovecot)
+
     def dovecot_of(self, mailbox: str, path: str) -> Dovecot | None:
         """See the base: one Dovecot serves them all."""
         return self.dovecot
 
     def parts(self) -> Sequence[Part]:
         """See the port."""
-        return parts_of(self.installation)
+        return self._parts
 
     def plain(self, content: bytes) -> bytes:
         """See the port."""
@@ -109,7 +144,7 @@ class MailcowSystem(Maildirs):
         self.try_reading()
         yield Capture(
             roots=(vmail, self.installation.crypt),
-            excludes=(*self.places.excludes, *self._exclude),
+            excludes=(*self.places.excludes, _pattern_of(vmail / KEPT), *self._exclude),
         )
 
     def messages(self, mailbox: str) -> Sequence[Message]:
@@ -170,6 +205,10 @@ class MailcowSystem(Maildirs):
     @property
     def _known_keys(self) -> str:
         return _short(list(self._keys)) or "none"
+
+
+def _pattern_of(directory: Path) -> str:
+    return f"pp:{str(directory).lstrip('/')}"
 
 
 def _short(ids: Sequence[str]) -> str:
