@@ -155,9 +155,22 @@ def break_lock(location: str) -> list[str]:
     return ["break-lock", "--", location]
 
 
-def key_export(location: str, target: Path) -> list[str]:
-    """Write a copy of the repository's key."""
-    return ["key", "export", "--", location, str(target)]
+def key_export(location: str, target: Path | None, *, form: str) -> list[str]:
+    """Write a copy of the repository's key, to standard output without a target.
+
+    Args:
+        location: Of the repository.
+        target: A file.
+        form: "file", or an option of borg's such as "paper".
+    """
+    option = [] if form == "file" else [f"--{form}"]
+    return ["key", "export", *option, "--", location, *([str(target)] if target else [])]
+
+
+def key_import(location: str, source: Path | None) -> list[str]:
+    """Bring a key back from an exported file, or from typed lines on standard input."""
+    option = [] if source else ["--paper"]
+    return ["key", "import", *option, "--", location, *([str(source)] if source else [])]
 
 
 def fits_pattern_line(path: str) -> bool:

@@ -6,6 +6,7 @@ https://borgbackup.readthedocs.io/en/1.4.5/internals/frontends.html#message-ids
 """
 
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -16,6 +17,8 @@ from mailrewind import errors
 from mailrewind.borg.ssh import last_words, ssh_error
 from mailrewind.model.reports import Finding
 from mailrewind.ports import Progress, Report
+
+logger = logging.getLogger(__name__)
 
 _ERRORS: Mapping[type[errors.MailrewindError], tuple[str, ...]] = {
     errors.RepositoryMissing: ("Repository.DoesNotExist", "Repository.InvalidRepository"),
@@ -49,6 +52,7 @@ _ERRORS: Mapping[type[errors.MailrewindError], tuple[str, ...]] = {
     errors.KeyMissing: (
         *("KeyfileNotFoundError", "KeyfileInvalidError", "KeyfileMismatchError"),
         *("RepoKeyNotFoundError", "UnencryptedRepo", "UnknownKeyType"),
+        *("NotABorgKeyFile", "RepoIdMismatch"),
     ),
     errors.ArchiveExists: ("Archive.AlreadyExists",),
     errors.ArchiveMissing: ("Archive.DoesNotExist",),
@@ -74,7 +78,7 @@ _BY_CODE: Mapping[int, type[errors.RepositoryError]] = {
     **dict.fromkeys((14, 20), errors.RepositoryFull),
     **dict.fromkeys((30,), errors.ArchiveExists),
     **dict.fromkeys((31,), errors.ArchiveMissing),
-    **dict.fromkeys((40, 41, 42, 44, 46, 47), errors.KeyMissing),
+    **dict.fromkeys((*range(40, 48),), errors.KeyMissing),
     **dict.fromkeys((50, 51, 52, 53), errors.PassphraseWrong),
     **dict.fromkeys(range(60, 65), errors.RepositoryMoved),
     **dict.fromkeys((70, 71, 73, 74, 75), errors.RepositoryLocked),
@@ -217,6 +221,7 @@ class Hearing:
 
     def _hear_message(self, record: Mapping[str, Any]) -> None:
         level = str(record.get("levelname", ""))
+        logger.debug("borg: %s", record.get("message", ""))
         if level not in {"WARNING", "ERROR", "CRITICAL"}:
             return
         message = Message(level, str(record.get("message", "")), str(record.get("msgid") or ""))

@@ -1,5 +1,6 @@
 """Run borg unattended: its environment, its passphrase, its messages, its errors."""
 
+import logging
 import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +16,8 @@ from mailrewind.borg.ssh import lines_of, path_of, ssh_log
 from mailrewind.errors import RepositoryDamaged, RepositoryFull, RepositoryRefused
 from mailrewind.ports import Report
 from mailrewind.transports.processes import Completed, Stream, run, stream
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,9 @@ def _environment(
 
 def _command(settings: RepositorySettings, arguments: Sequence[str]) -> list[str]:
     shared = ["--log-json", f"--lock-wait={settings.lock_wait_seconds}"]
-    return [borg_executable(), *shared, *arguments]
+    # Whoever wants to see our commands wants to see what borg does with them.
+    talk = ["--debug"] if logger.isEnabledFor(logging.DEBUG) else []
+    return [borg_executable(), *shared, *talk, *arguments]
 
 
 def _finish(output: Stream, hearing: Hearing, log: int, settings: RepositorySettings) -> None:

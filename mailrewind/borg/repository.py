@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from mailrewind.borg import commands
 from mailrewind.borg.extracting import extract
+from mailrewind.borg.keys import KeyForm, export_key, import_key, key_on_paper
 from mailrewind.borg.known import forget, known_id, remember
 from mailrewind.borg.locks import Holder, holder_of
 from mailrewind.borg.messages import (
@@ -30,6 +31,7 @@ from mailrewind.borg.settings import RepositorySettings
 from mailrewind.borg.ssh import ssh_command
 from mailrewind.errors import (
     DumpFailed,
+    KeyMissing,
     RepositoryDamaged,
     RepositoryError,
     RepositoryFull,
@@ -312,25 +314,39 @@ class BorgRepository:
             )
         run_borg(self.settings, commands.break_lock(self.settings.location))
 
-    def export_key(self, path: Path) -> None:
+    def export_key(self, path: Path, *, form: KeyForm = "file") -> None:
         """Write a copy of the repository's key into a new file that only we may read.
 
         Raises:
             KeyMissing: The repository is not encrypted.
             RepositoryRefused: The file exists, or cannot be written.
         """
-        try:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        except OSError as error:
+        export_key(self.settings, path, form=form)
+
+    def key_on_paper(self) -> str:
+        """Return a copy of the repository's key as lines to print and, one day, to type.
+
+        Raises:
+            KeyMissing: The repository is not encrypted.
+        """
+        return key_on_paper(self.settings)
+
+    def import_key(self, path: Path) -> None:
+        """Bring the key back from a copy, and see that the passphrase opens it.
+
+        Raises:
+            RepositoryRefused: The repository has its key already.
+            KeyMissing: The copy cannot be read, is none, or belongs to another repository.
+            PassphraseWrong: The key is back, and the passphrase is not the one of this copy.
+        """
+        with suppress(KeyMissing):
+            self._id()
             raise RepositoryRefused(
-                f"cannot write the key to {path}: {error.strerror}",
-                advice="Name a file that does not exist yet, in a directory that does.",
-            ) from error
-        try:
-            run_borg(self.settings, commands.key_export(self.settings.location, path.absolute()))
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+                f"the repository {self.settings.location} has its key, and the passphrase opens it",
+                advice="Nothing needs to be imported.",
+            )
+        import_key(self.settings, path)
+        self._id()
 
     def _write(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,10 +13,39 @@ from mailrewind.cli.invocation import Invocation
 from mailrewind.errors import RepositoryMissing
 from mailrewind.model.points import PointStatus, RestorePoint
 
+if TYPE_CHECKING:
+    from mailrewind.borg.keys import KeyForm
+
+_KEPT_APART = (
+    "Keep a copy of the key away from this machine, and a copy of the passphrase elsewhere: "
+    "neither opens the repository without the other."
+)
+
 
 @click.group(cls=Group)
 def repository() -> None:
     """Look at the borg repository NAME, as the configuration calls it."""
+
+
+@repository.command()
+@click.argument("name")
+@click.pass_obj
+def init(invocation: Invocation, name: str) -> None:
+    """Create the repository at its configured location; one that is there is left as it is."""
+    archives = invocation.services.archives(name)
+    try:
+        archives.names()
+        is_new = False
+    except RepositoryMissing:
+        archives.prepare()
+        is_new = True
+    location = archives.settings.location
+    if invocation.as_json:
+        invocation.print_json({"name": name, "location": location, "created": is_new})
+        return
+    show.line(f"{name} {'is created' if is_new else 'is there already'}: {location}")
+    if is_new:
+        _say_what_to_keep(invocation, name)
 
 
 @repository.command(name="list")
@@ -88,27 +118,56 @@ def info(invocation: Invocation, name: str) -> None:
 @options.yes
 @click.pass_obj
 def break_lock(invocation: Invocation, name: str, *, yes: bool) -> None:
-    """Remove the lock that a dead process has left; a living one on this machine keeps its own."""
-    location = invocation.config.repository(name).location
-    if not yes:
-        show.line(f"Would remove the locks of {name}: {location}")
+    """Remove the lock that a dead process has left; a living one on this machine keeps its own.
+
+    Without --yes only the lock of a process that is known to be dead is removed.
+    """
+    archives = invocation.services.archives(name)
+    holder = archives.lock_holder()
+    if not yes and not (holder and holder.is_here):
+        held = f" It is held by {holder}." if holder else ""
+        show.line(f"Would remove the locks of {name}: {archives.settings.location}.{held}")
         show.line("Make sure that no borg works on it anywhere: two writers at once damage it.")
         command = invocation.command("repository", "break-lock", name, "--yes")
         show.line(f"Nothing has been changed. Do it with: {command}")
         return
-    invocation.services.archives(name).break_lock()
+    archives.break_lock()
     show.line(f"{name} is unlocked.")
 
 
 @repository.command(name="export-key")
 @click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--paper", is_flag=True, help="Lines to print; without FILE they are shown.")
+@click.option("--qr-html", is_flag=True, help="A page with QR codes, to open and print.")
+@click.pass_obj
+def export_key(
+    invocation: Invocation, name: str, file: Path | None, *, paper: bool, qr_html: bool
+) -> None:
+    """Write a copy of the encryption key into a new FILE; without key or passphrase all is lost."""
+    if paper and qr_html:
+        raise click.UsageError("Either --paper or --qr-html.")
+    if file is None and not paper:
+        raise click.UsageError("Missing argument 'FILE'; only --paper can do without.")
+    archives = invocation.services.archives(name)
+    if file is None:
+        click.echo(archives.key_on_paper())
+    else:
+        form: KeyForm = "paper" if paper else "qr-html" if qr_html else "file"
+        archives.export_key(file.absolute(), form=form)
+    # On standard error, so that it gets neither on the paper nor into a pipe.
+    click.echo(f"The key of {name} is {f'in {file}' if file else 'above'}.", err=True)
+    click.echo(_KEPT_APART, err=True)
+
+
+@repository.command(name="import-key")
+@click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
-def export_key(invocation: Invocation, name: str, file: Path) -> None:
-    """Write a copy of the encryption key into a new FILE; without key or passphrase all is lost."""
-    invocation.services.archives(name).export_key(file.absolute())
-    show.line(f"The key of {name} is in {file}. Keep it away from this machine, with a copy of")
-    show.line("the passphrase: neither opens the repository without the other.")
+def import_key(invocation: Invocation, name: str, file: Path) -> None:
+    """Bring the key back from FILE, which export-key wrote or somebody typed from the paper."""
+    invocation.services.archives(name).import_key(file.absolute())
+    show.line(f"The key of {name} is back, and the passphrase opens it.")
 
 
 @repository.command()
@@ -123,6 +182,17 @@ def check(invocation: Invocation, name: str, *, verify_data: bool) -> None:
         invocation.print_json({"name": name, "is_sound": True, "data_verified": verify_data})
         return
     show.line(f"{name} is sound{', with all content' if verify_data else ''}.")
+
+
+def _say_what_to_keep(invocation: Invocation, name: str) -> None:
+    encryption = invocation.config.repository(name).encryption
+    if encryption == "none":
+        return
+    is_here = encryption.startswith("keyfile")
+    show.line(f"Its key lies {'on this machine only' if is_here else 'in the repository'}.")
+    show.line(_KEPT_APART)
+    command = invocation.command("repository", "export-key", name, f"{name}.borgkey")
+    show.line(f"Export the key with: {command}")
 
 
 def _names(invocation: Invocation, name: str) -> Sequence[str]:

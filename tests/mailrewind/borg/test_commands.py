@@ -58,7 +58,8 @@ def test_create_names_its_options_before_the_paths():
         commands.compact("-x"),
         commands.check("-x", verify_data=True),
         commands.break_lock("-x"),
-        commands.key_export("-x", Path("-x")),
+        commands.key_export("-x", Path("-x"), form="paper"),
+        commands.key_import("-x", Path("-x")),
     ],
     ids=lambda command: command[0],
 )

@@ -41,6 +41,7 @@ def test_passphrase_shows_nowhere(slow, repository, large, mail, caplog, tmp_pat
 
     assert looked == [[], [], []]
     assert "running" in caplog.text
+    assert "borg: TAM-verified" in caplog.text
     assert PASSPHRASE not in caplog.text + str(raised.value)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [path for path in files if PASSPHRASE.encode() in path.read_bytes()] == []

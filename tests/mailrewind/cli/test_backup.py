@@ -1,6 +1,8 @@
 """Making a restore point from the command line."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -66,3 +68,17 @@ def test_missing_mail_is_an_error_of_the_mail_system(call: Call, office: Office)
     result = call("backup", "office", "--yes")
     assert result.exit_code == 10
     assert str(office.root / "mail") in result.stderr
+
+
+def test_verbose_backup_shows_what_borg_does(office: Office) -> None:
+    command = [sys.executable, "-m", "mailrewind.cli", "--config", str(office.configuration)]
+
+    run = subprocess.run(
+        [*command, "backup", "office", "--yes", "--verbose", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "DEBUG mailrewind.borg.messages: borg: Creating archive at " in run.stderr
+    assert json.loads(run.stdout)["findings"] == []

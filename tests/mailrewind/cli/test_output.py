@@ -24,6 +24,7 @@ PRINTED = {
     "message": ("messages", "office", ADA, "INBOX"),
     "backup plan": ("backup", "office"),
     "plan": ("restore", "mailbox", "office", ADA),
+    "place of a repository": ("repository", "init", "main"),
     "archive": ("repository", "list", "main"),
     "repository": ("repository", "info", "main"),
     "check": ("repository", "check", "main"),

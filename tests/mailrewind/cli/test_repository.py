@@ -1,12 +1,15 @@
 """Looking at a repository, and its rare deeds, from the command line."""
 
 import json
+import os
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from mailrewind.borg.settings import host_id
 from tests.command import Call
 from tests.office import Office
 
@@ -62,14 +65,85 @@ def test_key_is_exported_once_into_a_private_file(call: Call, tmp_path: Path) ->
     assert call("repository", "export-key", "main", str(file)).exit_code == 20
 
 
-def test_lock_is_broken_only_with_yes(call: Call, repository: Path) -> None:
+def test_key_is_printed_for_the_paper_and_the_reminder_is_not(call: Call) -> None:
+    printed = call("repository", "export-key", "main", "--paper")
+    assert printed.stdout.splitlines()[2] == "BORG PAPER KEY v1"
+    assert "passphrase" not in printed.stdout
+    assert "neither opens the repository without the other" in printed.stderr
+
+
+def test_key_is_exported_as_a_page_with_qr_codes(call: Call, tmp_path: Path) -> None:
+    file = tmp_path / "key.html"
+    assert call("repository", "export-key", "main", str(file), "--qr-html").exit_code == 0
+    assert "BORG_KEY " in file.read_text()
+
+
+@pytest.mark.parametrize("words", [(), ("--qr-html",), ("--paper", "--qr-html", "file")])
+def test_export_of_a_key_says_what_is_missing(call: Call, words: tuple[str, ...]) -> None:
+    assert call("repository", "export-key", "main", *words).exit_code == 2
+
+
+def test_repository_is_created_by_one_command_and_its_key_comes_back(tmp_path: Path) -> None:
+    office = Office(tmp_path / "office")
+    text = office.configuration.read_text()
+    text = text.replace("lock_wait", "encryption: keyfile-blake2\n    lock_wait")
+    office.configuration.write_text(text)
+    call = Call(office.configuration)
+    assert call("repository", "list", "main").exit_code == 20
+
+    created = call("repository", "init", "main")
+    assert created.stdout.startswith(f"main is created: {office.root / 'repository'}\n")
+    assert "Its key lies on this machine only." in created.stdout
+    assert json.loads(call("repository", "init", "main", "--json").stdout) == {
+        "name": "main",
+        "location": str(office.root / "repository"),
+        "created": False,
+    }
+
+    copy = str(tmp_path / "copy")
+    assert call("repository", "export-key", "main", copy).exit_code == 0
+    shutil.rmtree(office.root / "data" / "borg")
+    lost = call("repository", "list", "main")
+    assert (lost.exit_code, "import-key" in lost.stderr) == (20, True)
+    assert call("repository", "import-key", "main", copy).stdout == (
+        "The key of main is back, and the passphrase opens it.\n"
+    )
+    assert call("repository", "list", "main").exit_code == 0
+
+
+def test_lock_of_another_host_is_broken_only_with_yes(call: Call, repository: Path) -> None:
     lock = repository / "lock.exclusive"
     lock.mkdir()
     (lock / "elsewhere@1.1-0").touch()
-    assert "Nothing has been changed." in call("repository", "break-lock", "main").stdout
+    told = call("repository", "break-lock", "main").stdout
+    assert "It is held by process 1 on elsewhere@1." in told
+    assert "Nothing has been changed." in told
     assert lock.exists()
     assert call("repository", "break-lock", "main", "--yes").stdout == "main is unlocked.\n"
     assert not lock.exists()
+
+
+def test_lock_of_a_process_that_is_known_to_be_dead_needs_no_yes(
+    call: Call, repository: Path, standing: tuple[Office, str]
+) -> None:
+    lock = repository / "lock.exclusive"
+    lock.mkdir()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (lock / f"{host_id(standing[0].root / 'data' / 'borg')}.{dead.pid}-0").touch()
+    assert call("repository", "break-lock", "main").stdout == "main is unlocked.\n"
+    assert not lock.exists()
+
+
+def test_lock_of_a_living_process_is_not_even_broken_with_yes(
+    call: Call, repository: Path, standing: tuple[Office, str]
+) -> None:
+    lock = repository / "lock.exclusive"
+    lock.mkdir()
+    (lock / f"{host_id(standing[0].root / 'data' / 'borg')}.{os.getpid()}-0").touch()
+    refused = call("repository", "break-lock", "main", "--yes")
+    assert (refused.exit_code, "which is running" in refused.stderr) == (20, True)
+    shutil.rmtree(lock)
 
 
 def test_moved_repository_is_refused_until_it_is_accepted(
