@@ -16,6 +16,7 @@ import signal
 import socket
 import tarfile
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ class Project:
     def __init__(self, name: str, *, base_url: str | None = None) -> None:
         self.name = name
         self._base_url = base_url
+        self._closing: weakref.finalize[[], Project] | None = None
 
     def __enter__(self) -> Self:
         """Give itself."""
@@ -135,8 +137,9 @@ class Project:
 
     def close(self) -> None:
         """Close the connection to the engine."""
-        if "_api" in self.__dict__:
-            self._api.close()
+        if self._closing is not None:
+            self._closing()
+            self._closing = None
             del self.__dict__["_api"]
 
     def services(self) -> Mapping[str, ServiceState]:
@@ -347,7 +350,9 @@ class Project:
 
     @cached_property
     def _api(self) -> docker.APIClient:
-        return _connected(self._base_url)
+        api = _connected(self._base_url)
+        self._closing = weakref.finalize(self, api.close)  # whoever forgets to close it
+        return api
 
     def _api_for(self, service: str) -> docker.APIClient:
         with _translated(f"asking the Docker engine for {service}"):
