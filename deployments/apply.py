@@ -15,7 +15,7 @@ from mailrewind.errors import MailrewindError, StackError
 
 from . import pool
 from .api import Api, ApiRefused
-from .declaration import Deployment, Json, Schedule, declared
+from .declaration import Deployment, Json, Schedule, declared, declared_flows
 from .difference import Difference, Found, difference, read
 
 
@@ -31,7 +31,7 @@ def apply(config: Config, api: Api, *, dry_run: bool = False) -> Difference:
         StackError: The declaration cannot be read, the pool is missing, or the server refuses.
     """
     wanted = declared(config)
-    found = read(api, [deployment.flow for deployment in wanted])
+    found = read(api, declared_flows())
     needed = difference(wanted, found, pool=config.prefect.pool)
     if dry_run or needed.is_empty:
         return needed

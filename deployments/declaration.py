@@ -123,6 +123,7 @@ class _Entry(_Model):
     work_pool: _WorkPool
     concurrency_limit: _Limit
     for_each: Literal["system"] | None = None
+    kinds: list[str] | None = None
     schedules: list[_Schedule] = []
 
 
@@ -146,6 +147,15 @@ def declared(config: Config, path: Path | None = None) -> list[Deployment]:
     ]
 
 
+def declared_flows(path: Path | None = None) -> list[str]:
+    """Return the names of all flows of prefect.yaml, also of those that no system needs now.
+
+    Raises:
+        StackError: prefect.yaml is missing, or not what this version can read.
+    """
+    return [_flow(entry).name for entry in _read(path or _beside_us()).deployments]
+
+
 def _beside_us() -> Path:
     """Find prefect.yaml: within this package in a wheel, above it in a checkout."""
     within = Path(__file__).with_name("prefect.yaml")
@@ -163,7 +173,9 @@ def _read(path: Path) -> _File:
 
 
 def _rendered(entry: _Entry, config: Config) -> Iterator[Deployment]:
-    systems = sorted(config.systems)
+    systems = sorted(config.systems if entry.kinds is None else config.names_of(entry.kinds))
+    if not systems:
+        return
     if entry.for_each is None:
         yield _deployment(entry, config, systems)
         return
@@ -186,7 +198,7 @@ def _rendered(entry: _Entry, config: Config) -> Iterator[Deployment]:
 
 
 def _deployment(entry: _Entry, config: Config, systems: Sequence[str]) -> Deployment:
-    flow: Flow[..., Any] = load_flow_from_entrypoint(entry.entrypoint)
+    flow = _flow(entry)
     schema = parameter_schema(flow).model_dump_for_openapi()
     also = sorted(
         schedule.parameters["request"]["system"]
@@ -216,6 +228,11 @@ def _deployment(entry: _Entry, config: Config, systems: Sequence[str]) -> Deploy
             for schedule in sorted(entry.schedules, key=lambda schedule: schedule.slug)
         ),
     )
+
+
+def _flow(entry: _Entry) -> Flow[..., Any]:
+    flow: Flow[..., Any] = load_flow_from_entrypoint(entry.entrypoint)
+    return flow
 
 
 def _with_choice(schema: Json, systems: Sequence[str]) -> Json:

@@ -69,6 +69,12 @@ class RestoreMailboxRequest(BaseModel):
         description="The plan to carry out; its page fills this in. Empty: what is missing now.",
     )
 
+    tell: str = Field(
+        default="",
+        title="Tell",
+        description="An address that is told of start and end, besides the operators.",
+    )
+
     @property
     def deed(self) -> str:
         """What the run is about to do, for its name."""
@@ -87,6 +93,7 @@ class RestoreMailboxRequest(BaseModel):
             also_moved=self.also_moved,
             over_quota=self.over_quota,
             reason=self.reason,
+            tell=self.tell,
         )
 
 

@@ -1,14 +1,14 @@
-"""A restore taken back."""
+"""A restore taken back, of messages or of anything else."""
 
 from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.policy import FLOW_TIMEOUT_SECONDS
-from tasks.restore import undo
+from tasks.undo import undo
 
 
 class UndoRequest(BaseModel):
-    """Take out again what a restore added, as far as nobody has touched it since."""
+    """Take back what a restore did: messages, as far as nobody has touched them since, or more."""
 
     model_config = ConfigDict(title="Undo a restore")
 
@@ -27,9 +27,9 @@ class UndoRequest(BaseModel):
     persist_result=False,
 )
 def undo_restore(request: UndoRequest) -> str:
-    """Take out the messages that a restore added, as far as they are as it left them.
+    """Take back what a restore did, as far as it is as the restore left it.
 
     Returns:
         The restore's id.
     """
-    return undo(request.restore_id, request.reason).id
+    return undo(request.restore_id, request.reason)

@@ -50,22 +50,19 @@ def restore_by_plan(plan_id: str, wanted: RestoreRequest) -> RestoreReport:
         )
 
 
-@step("undo restore {restore_id}")
-def undo(restore_id: str, reason: str) -> RestoreReport:
-    """Take out what a restore added."""
-    return _published(
-        lambda: services().restore.undo(restore_id, initiator=initiator(), reason=reason)
-    )
-
-
 def _refuse_plan_of_something_else(plan_id: str, wanted: RestoreRequest) -> None:
     """A form that was filled in from a plan's page may have been edited since."""
     planned = services().state.plan(plan_id).request
-    if replace(planned, reason="", initiator="") != replace(wanted, reason="", initiator=""):
+    if _wish(planned) != _wish(wanted):
         raise PlanOutdated(
             f"Plan {plan_id} is not the plan of what this form asks for.",
             advice="Plan again, or leave the form as the plan's page filled it in.",
         )
+
+
+def _wish(request: RestoreRequest) -> RestoreRequest:
+    """Leave out who asks and why: that may change between a plan and its carrying out."""
+    return replace(request, reason="", initiator="", tell="")
 
 
 def _published(carry_out: Callable[[], RestoreReport]) -> RestoreReport:
@@ -76,13 +73,14 @@ def _published(carry_out: Callable[[], RestoreReport]) -> RestoreReport:
         reports = services().state.restore_reports()
         mine = (report for report in reports if report.plan.request.initiator == initiator())
         if (unfinished := next(mine, None)) is not None:
-            _publish(unfinished)
+            publish_restore(unfinished)
         raise
-    _publish(done)
+    publish_restore(done)
     return done
 
 
-def _publish(report: RestoreReport) -> None:
+def publish_restore(report: RestoreReport) -> None:
+    """Publish the page of a report."""
     page = restore_page(report, zone=services().config.zone, now=datetime.now(UTC))
     number, mailbox = count(len(report.added), "message"), report.plan.request.mailbox
     done = "added to" if report.undone_at is None else "had been added to"

@@ -40,7 +40,7 @@ class NoticeBoard:
 
     def draft(self, request: OperationRequest) -> Draft:
         then, now = _lines(self.copy), _lines(self.board)
-        wanted = request.choices.get("notices", ())
+        wanted = request.choices.get("records", ())
         lost = (
             [] if request.chosen("mode") == "merge" else [each for each in now if each not in then]
         )

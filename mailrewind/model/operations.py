@@ -7,13 +7,12 @@ operation itself understands travels as text in ``facts`` and ``undo``.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from mailrewind.model.reports import Finding
-
 
 _DEEDS = {
     "calendars": "restore the calendars and contacts",
@@ -51,6 +50,19 @@ class Change:
     subject: str
     text: str = ""
     count: int = 1
+
+
+def choices(**given: str | bool | Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Write choices as plain text: "yes" or "no" for what is either, nothing for what is empty."""
+    return {name: values for name, value in given.items() if (values := _as_text(value))}
+
+
+def _as_text(value: str | bool | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return ("yes" if value else "no",)
+    if isinstance(value, str):
+        return (value.strip(),) if value.strip() else ()
+    return tuple(stripped for each in value if (stripped := each.strip()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +160,12 @@ class OperationPlan:
         """Return how many things would be added, lost, ..."""
         return sum(change.count for change in self.draft.changes if change.effect is effect)
 
+    @property
+    def counted(self) -> str:
+        """What would be done, in numbers, such as "2 added, 1 lost"."""
+        effects = dict.fromkeys(change.effect for change in self.draft.changes)
+        return ", ".join(f"{self.number(effect):,} {effect}" for effect in effects) or "no change"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -164,6 +182,14 @@ class Outcome:
     failed: tuple[Finding, ...] = ()
     findings: tuple[Finding, ...] = ()
     undo: str = ""
+
+    @property
+    def counted(self) -> str:
+        """What was done, in numbers, such as "12 events, 2 folders, 1 failed"."""
+        said = [f"{number:,} {what}" for what, number in self.counts]
+        if self.failed:
+            said.append(f"{len(self.failed):,} failed")
+        return ", ".join(said) or "nothing was to be done"
 
 
 @dataclass(frozen=True, slots=True)

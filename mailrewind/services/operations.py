@@ -74,7 +74,7 @@ class Operations:
             draft=replace(draft, findings=(*draft.findings, *left)),
         )
         self._state.save_operation_plan(plan)
-        logger.info("plan %s to %s: %s", plan.id, request.deed, _meant(plan))
+        logger.info("plan %s to %s: %s", plan.id, request.deed, plan.counted)
         return plan
 
     def execute(
@@ -115,8 +115,8 @@ class Operations:
             fresh = self.plan(request)
             if fresh.digest != planned.digest:
                 raise PlanOutdated(
-                    f"Plan {plan_id} would do something else by now: it meant {_meant(planned)}; "
-                    f"now it would be {_meant(fresh)}. The new plan is {fresh.id}."
+                    f"Plan {plan_id} would do something else by now: it meant {planned.counted}; "
+                    f"now it would be {fresh.counted}. The new plan is {fresh.id}."
                 )
             _refuse_unconfirmed(fresh, system_typed)
             return self._carry_out(fresh, report)
@@ -206,7 +206,7 @@ class Operations:
             outcome=replace(outcome, findings=(*outcome.findings, *untold)),
         )
         self._state.save_operation_report(done)
-        untold = self._end(f"restore {request.operation}", request, plan.id, counted(outcome))
+        untold = self._end(f"restore {request.operation}", request, plan.id, outcome.counted)
         if untold:
             done = replace(done, outcome=_with(done.outcome, untold))
             self._state.save_operation_report(done)
@@ -229,7 +229,7 @@ class Operations:
             taken_back=replace(outcome, findings=(*outcome.findings, *untold)),
         )
         self._state.save_operation_report(undone)
-        untold = self._end("undo", request, done.id, counted(outcome))
+        untold = self._end("undo", request, done.id, outcome.counted)
         if untold:
             undone = replace(undone, taken_back=_with(undone.taken_back, untold))
             self._state.save_operation_report(undone)
@@ -274,14 +274,6 @@ class Operations:
         return tell(self._notifier, subject, text=text, also=request.tell)
 
 
-def counted(outcome: Outcome) -> str:
-    """Say an outcome in numbers, such as "12 events, 2 folders, 1 failed"."""
-    said = [f"{number:,} {what}" for what, number in outcome.counts]
-    if outcome.failed:
-        said.append(f"{len(outcome.failed):,} failed")
-    return ", ".join(said) or "nothing was to be done"
-
-
 def _refuse_unconfirmed(plan: OperationPlan, system_typed: str) -> None:
     system = plan.request.system
     if not plan.draft.is_destructive or system_typed == system:
@@ -292,20 +284,15 @@ def _refuse_unconfirmed(plan: OperationPlan, system_typed: str) -> None:
             advice=f"Type the system's name exactly as it is configured: {system}",
         )
     raise ConfirmationMissing(
-        f"Plan {plan.id} would {plan.request.deed}: {_meant(plan)}.",
+        f"Plan {plan.id} would {plan.request.deed}: {plan.counted}.",
         advice=f"Read the plan, give its id {plan.id}, and type the system's name: {system}",
     )
-
-
-def _meant(plan: OperationPlan) -> str:
-    effects = dict.fromkeys(change.effect for change in plan.draft.changes)
-    return ", ".join(f"{plan.number(effect):,} {effect}" for effect in effects) or "no change"
 
 
 def _failed(report_id: str, request: OperationRequest, outcome: Outcome) -> str:
     first = outcome.failed[0]
     return (
-        f"Not everything is as it was meant to be ({request.deed}): {counted(outcome)}, such as "
+        f"Not everything is as it was meant to be ({request.deed}): {outcome.counted}, such as "
         f"{first.subject}: {first.text.rstrip('.')}. The report is {report_id}."
     )
 
@@ -324,7 +311,7 @@ def _with(outcome: Outcome | None, findings: Sequence[Finding]) -> Outcome | Non
 
 
 def _begin_text(plan: OperationPlan) -> str:
-    return f"Meant: {_meant(plan)}\n\n{_facts(plan.request, plan.id)}"
+    return f"Meant: {plan.counted}\n\n{_facts(plan.request, plan.id)}"
 
 
 def _facts(request: OperationRequest, report_id: str) -> str:

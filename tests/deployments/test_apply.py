@@ -112,6 +112,35 @@ def test_each_system_has_its_backup_and_the_forms_offer_all_systems(
     assert choice(named(api, "retain/daily")) == ["all systems", "office", "school"]
 
 
+OPERATIONS = [
+    "export-sogo/sogo",
+    "replace-mailbox/replace-mailbox",
+    "restore-account/account",
+    "restore-calendars/calendars",
+    "restore-database/database",
+    "restore-deleted-mailbox/deleted-mailbox",
+    "restore-server/server",
+]
+
+
+def test_what_only_one_kind_of_system_can_is_offered_for_such_systems_alone(
+    api: Api, configured: Callable[..., Config]
+) -> None:
+    config = configured("office", "post")
+    post = config.systems["post"].model_copy(update={"kind": "mailcow"})
+    mixed = config.model_copy(update={"systems": config.systems | {"post": post}})
+    apply(mixed, api)
+    assert names(api) == sorted([*NAMES, *OPERATIONS, "backup/post"])
+    assert {name: choice(named(api, name)) for name in OPERATIONS} == {
+        name: ["all systems", "post"] if name.startswith("export") else ["post"]
+        for name in OPERATIONS
+    }
+    assert choice(named(api, "restore/mailbox")) == ["office", "post"]
+
+    apply(config, api)
+    assert names(api) == sorted([*NAMES, "backup/post"])
+
+
 def test_second_apply_writes_nothing(
     api: Api, prefect_server: PrefectServer, configured: Callable[..., Config]
 ) -> None:

@@ -125,6 +125,7 @@ def test_the_plan_s_page_links_to_its_form_filled_in_for_the_restore(
             "over_quota": False,
             "action": "restore",
             "plan_id": plan_id,
+            "tell": "",
         }
     }
 

@@ -1,8 +1,21 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
+from mailrewind.model.exports import ExportReport, KeptExport
 from mailrewind.model.mail import Message, Quota
+from mailrewind.model.operations import (
+    Change,
+    Draft,
+    Effect,
+    OperationPlan,
+    OperationReport,
+    OperationRequest,
+    Outcome,
+)
 from mailrewind.model.points import PointStatus, RestorePoint
 from mailrewind.model.reports import ArchiveStatistics, BackupReport, Finding, IndexChanges
 from mailrewind.model.restores import (
@@ -14,7 +27,15 @@ from mailrewind.model.restores import (
     Selection,
 )
 from mailrewind.model.retention import KeepDecision
-from tasks.pages import backup_page, plan_page, points_page, restore_page
+from tasks.pages import (
+    backup_page,
+    export_page,
+    operation_page,
+    operation_plan_page,
+    plan_page,
+    points_page,
+    restore_page,
+)
 from tasks.pages.markdown import MOST_ROWS, literal, table
 
 ATHENS = ZoneInfo("Europe/Athens")
@@ -223,3 +244,182 @@ def test_a_long_table_is_cut_and_says_so() -> None:
     drawn = table([(str(number),) for number in range(MOST_ROWS + 1234)], head=("N",))
     assert drawn.count("\n| ") == MOST_ROWS + 1
     assert drawn.endswith("\n\n… and 1,234 more.")
+
+
+OPERATION = OperationPlan(
+    id="5d41402a",
+    request=OperationRequest(
+        "database", "post", reason="ticket 17", choices={"keep_newer_credentials": ("yes",)}
+    ),
+    made_at=NOON,
+    draft=Draft(
+        point="post-2026-11-20T10:14:00Z",
+        moment=datetime(2026, 11, 20, 10, 14, tzinfo=UTC),
+        changes=(
+            Change(Effect.KEEP, "ada@example.org", "its newer password"),
+            Change(Effect.LOSE, "eve_*@example.org", "was made later"),
+            Change(Effect.ADD, "aliases", "", 1204),
+        ),
+        facts="",
+        findings=(Finding("schema", "is the same"),),
+        is_destructive=True,
+    ),
+)
+FORM = "/v2/form"
+
+
+def test_a_plan_of_an_operation_tells_what_is_lost_first_and_what_to_type() -> None:
+    assert (
+        operation_plan_page(OPERATION, zone=ATHENS, now=NOON, form=FORM)
+        == """\
+# Plan 5d41402a: restore the database of post
+
+Nothing has been changed.
+
+|  |  |
+| --- | --- |
+| Mail system | post |
+| As it was | 2026-11-20 12:14:00 EET, 1 hour 46 minutes ago |
+| Restore point | post-2026-11-20T10:14:00Z |
+| Keep newer credentials | yes |
+| **Would be lost** | **1** |
+| **Would be added** | **1,204** |
+| **Kept as it is** | **1** |
+| Planned | 2026-11-20 14:00:00 EET |
+
+**What is there would be lost or reverted.** Read on before you go on. **[Do it](/v2/form)** \
+opens the form, filled in for this plan but for the system's name, which is yours to type: post.
+
+## Would be lost
+
+| What | Count |  |
+| --- | --- | --- |
+| eve\\_\\*@example.org | 1 | was made later |
+
+## Would be added
+
+| What | Count |  |
+| --- | --- | --- |
+| aliases | 1,204 |  |
+
+## Kept as it is
+
+| What | Count |  |
+| --- | --- | --- |
+| ada@example.org | 1 | its newer password |
+
+## Findings
+
+| What | Finding |
+| --- | --- |
+| schema | is the same |"""
+    )
+
+
+def test_a_plan_without_a_form_says_what_to_give_it() -> None:
+    shown = operation_plan_page(OPERATION, zone=ATHENS, now=NOON, form="")
+    assert (
+        "To do it, choose *restore* in the form, give it the plan 5d41402a, and type the system's "
+        "name: post."
+    ) in shown
+    harmless = replace(OPERATION, draft=replace(OPERATION.draft, is_destructive=False))
+    assert f"**[Do it]({FORM})** opens the form, filled in for this plan." in operation_plan_page(
+        harmless, zone=ATHENS, now=NOON, form=FORM
+    )
+
+
+def test_a_report_of_an_operation_says_what_was_done_and_how_to_undo_it() -> None:
+    outcome = Outcome(
+        counts=(("accounts brought back", 1204), ("accounts removed", 1)),
+        failed=(Finding("bob@example.org", "its row is not there"),),
+        findings=(Finding("quota", "was counted anew"),),
+        undo="safety/5d41402a",
+    )
+    done = OperationReport("5d41402a", OPERATION, NOON, NOON + timedelta(minutes=2), outcome)
+    assert (
+        operation_page(done, zone=ATHENS, now=NOON)
+        == """\
+# Restore 5d41402a: restore the database of post
+
+|  |  |
+| --- | --- |
+| Mail system | post |
+| As it was | 2026-11-20 12:14:00 EET, 1 hour 46 minutes ago |
+| Restore point | post-2026-11-20T10:14:00Z |
+| Keep newer credentials | yes |
+| **Accounts brought back** | **1,204** |
+| **Accounts removed** | **1** |
+| Failed | 1 |
+| Began | 2026-11-20 14:00:00 EET |
+| Took | 2 minutes |
+| Reason | ticket 17 |
+| To undo | run *undo* with the restore 5d41402a |
+
+## Failed
+
+| What | Finding |
+| --- | --- |
+| bob@example.org | its row is not there |
+
+## Findings
+
+| What | Finding |
+| --- | --- |
+| quota | was counted anew |
+
+## Findings of the plan
+
+| What | Finding |
+| --- | --- |
+| schema | is the same |"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"undone_at": NOON}, "| **Undone** | 2026-11-20 14:00:00 EET |"),
+        ({"outcome": Outcome(())}, "| To undo | it cannot be taken back |"),
+        (
+            {"outcome": None, "failure": "It was cancelled."},
+            "| **Ended early** | It was cancelled. |",
+        ),
+        ({"outcome": None}, "| To undo | run *undo* with the restore 5d41402a |"),
+        ({"outcome": None, "finished_at": None}, "| **Ended** | **not known** |"),
+        (
+            {"taken_back": Outcome((("rows", 3),), (Finding("a", "b"),))},
+            "| Taken back | 3 rows, 1 failed |",
+        ),
+    ],
+)
+def test_a_report_of_an_operation_says_how_it_ended(changed: dict[str, Any], line: str) -> None:
+    done = OperationReport("5d41402a", OPERATION, NOON, NOON, Outcome((), undo="x"))
+    assert line in operation_page(replace(done, **changed), zone=ATHENS, now=NOON).split("\n")
+
+
+def test_an_export_says_who_is_in_it_and_what_is_kept() -> None:
+    done = ExportReport(
+        "post", "post-sogo-2026-11-20T12:00:00Z", NOON, ("a@x", "b@x"), ("a@x",), MIB, ("old",), ()
+    )
+    kept = [KeptExport(done.name, NOON, ("daily #1",)), KeptExport("post-sogo-x", NOON)]
+    assert (
+        export_page(done, kept, zone=ATHENS)
+        == """\
+# Export post-sogo-2026-11-20T12:00:00Z
+
+|  |  |
+| --- | --- |
+| Mail system | post |
+| Moment | 2026-11-20 14:00:00 EET |
+| Holds | 2 users |
+| **Exported anew** | **1 user** |
+| New in the repository | 1.0 MiB |
+| Old exports removed | 1 |
+
+## Kept
+
+| Export | Moment | Why |
+| --- | --- | --- |
+| post-sogo-2026-11-20T12:00:00Z | 2026-11-20 14:00:00 EET | daily \\#1 |
+| post-sogo-x | 2026-11-20 14:00:00 EET | nothing keeps it |"""
+    )
