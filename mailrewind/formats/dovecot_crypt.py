@@ -95,7 +95,8 @@ def key_id(pem: bytes) -> str:
     """Return the id, in hex, of a key pair, by the private or the public key of it.
 
     It is the SHA-256 of the public key's SubjectPublicKeyInfo in DER, with the point compressed
-    (lib-dcrypt, ``dcrypt-openssl``, "key id"). ``doveadm dump`` shows the same for a message.
+    (lib-dcrypt, ``dcrypt-openssl.c``). ``doveadm dump -t dcrypt-file`` shows it of a message, and
+    ``-t dcrypt-key``, as its "v2 hash", of a key.
 
     Raises:
         KeyDoesNotFit: It is neither.
@@ -240,8 +241,6 @@ def _read_header(content: bytes) -> _Header:
     if not 0 < rounds <= _MOST_ROUNDS:
         raise MessageDamaged("the header of an encrypted message makes no sense")
     slots = tuple(_read_slot(cursor) for _ in range(cursor.take(1)[0]))
-    if cursor.position != header_bytes:
-        raise MessageDamaged("the header of an encrypted message makes no sense")
     return _Header(header_bytes, rounds, slots)
 
 

@@ -109,7 +109,6 @@ class Statements:
         """Take note that nothing follows, and yield what is left."""
         self._enough = 0
         yield from self.feed(b"" if self._inserting or not self._rest else b"\n")
-        self.is_complete &= self._inserting is None
 
     def _step(self, position: int) -> tuple[int, Created | Inserted | None] | None:
         """Read one thing; return where it ends, or None when it is not there to its end."""

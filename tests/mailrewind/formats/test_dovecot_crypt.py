@@ -94,6 +94,8 @@ def test_real_file_names_the_key_that_it_needs(tmp_path: Path) -> None:
     with encrypting_dovecot(FOREIGN, tmp_path) as dovecot:
         fill(dovecot, several(1))
         (content,) = stored(dovecot.maildir(USER)).values()
+        key = dovecot.run("dump", "-t", "dcrypt-key", str(tmp_path / "ecprivkey.pem"))
+    assert f"v2 hash: {key_id(FOREIGN.public_pem)}" in key
     assert key_ids_of(content[:HEAD_BYTES]) == [key_id(FOREIGN.public_pem)]
     with pytest.raises(KeyDoesNotFit, match=key_id(FOREIGN.private_pem)):
         read_message(content, KEYS)
