@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 
+from mailrewind.errors import MessageDamaged, MessageNotFound
 from mailrewind.model.mail import Headers
 from mailrewind.model.points import RestorePoint
 from mailrewind.model.restores import Then
 from mailrewind.ports import State
 from mailrewind.services.connected import Connect
+from mailrewind.services.contents import contents
 from mailrewind.services.resolving import resolve
 
 Row = tuple[Then, Headers, tuple[int, int]]
@@ -77,3 +79,28 @@ class Browse:
         return self._connect(system).catalog.page(
             mailbox, folder, point.taken_at, after=after, limit=limit
         )
+
+    def message(self, system: str, mailbox: str, number: int, at: str = "latest") -> bytes:
+        """Return a message as it was delivered: decrypted, decompressed, with its line ends.
+
+        Args:
+            system: Name of the system.
+            mailbox: Address.
+            number: As ``messages`` gives it.
+            at: A moment when the message was there.
+
+        Raises:
+            MailboxNotFound, MessageNotFound: They did not exist then.
+            MessageDamaged: The archive does not give it, or not as it was.
+            KeyDoesNotFit: It is encrypted for a key that the system does not have.
+            UnknownSystem, MomentUnclear, MomentInFuture, MomentTooEarly, RestorePointNotFound
+        """
+        point = self.resolve(system, at)
+        connected = self._connect(system)
+        then = connected.catalog.messages(mailbox, point.taken_at)
+        path = next((entry.message.path for entry in then if entry.number == number), None)
+        if path is None:
+            raise MessageNotFound(f"The mailbox {mailbox} had no message {number} at {point.name}.")
+        for _, content in contents(connected.archives_of(point), point, [path]):
+            return connected.mail.plain(content)
+        raise MessageDamaged(f"the archives of {point.name} do not give {path}")

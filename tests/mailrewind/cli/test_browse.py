@@ -1,6 +1,7 @@
 """Looking at mailboxes as they were."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,11 +121,28 @@ def test_message_is_listed_with_its_headers(call: Call, history: tuple[Office, s
     assert "hello 7" in call("messages", "office", ADA, "Sent").stdout
 
 
+def test_message_is_written_as_it_was_delivered(
+    call: Call, history: tuple[Office, str, str], tmp_path: Path
+) -> None:
+    (path,) = (history[0].maildir(ADA, ".Sent") / "cur").iterdir()
+    (row,) = listed(call, "messages", "office", ADA, "Sent")
+    words = ("message", "office", ADA, str(row["number"]))
+
+    assert call(*words).stdout_bytes == path.read_bytes()
+
+    file = tmp_path / "hello.eml"
+    call(*words, "--output", str(file))
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (path.read_bytes(), 0o600)
+    again = call(*words, "--output", str(file))
+    assert (again.exit_code, file.read_bytes()) == (2, path.read_bytes())
+
+
 @pytest.mark.parametrize(
     ("words", "exit_code"),
     [
         (("folders", "office", "eve@example.org"), 10),
         (("messages", "office", ADA, "Nowhere"), 10),
+        (("message", "office", ADA, "4711"), 10),
         (("mailboxes", "office", "--at", "2020-01-01"), 40),
         (("mailboxes", "office", "--at", "2099-01-01"), 40),
         (("mailboxes", "office", "--at", "some day"), 40),
