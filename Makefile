@@ -17,6 +17,7 @@ demo: ## lose mail and bring it back, on a sample tree (KEEP=1 leaves it running
 
 test: ## run the whole test suite; a skipped test fails it
 	@tools/setup test
+	@tools/docker engine >/dev/null
 	@.venv/bin/python -m pytest -n 2 --dist loadfile -p tools.no_skips $$PYTEST_ARGS
 
 check: ## format, lint, types, layers, lock file
