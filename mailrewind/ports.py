@@ -655,9 +655,20 @@ class Database(Protocol):
         ...
 
     def plan_account(
-        self, address: str, rows: AccountRows, *, keeps_credentials: bool
+        self, address: str, rows: AccountRows, *, keeps_credentials: bool, parts: Collection[str]
     ) -> tuple[Sequence[RowStep], Examination]:
-        """Compare one account's archived rows with the living ones."""
+        """Compare one account's archived rows with the living ones.
+
+        Args:
+            address: The account's.
+            rows: What ``account_in`` found.
+            keeps_credentials: Whether what decides about logins stays as it is now.
+            parts: What of the account is meant: "mailbox", "aliases", "filters", "quota", "sogo
+                profile"; none for all. An account that does not exist comes back wholly.
+
+        Raises:
+            ChoiceNeeded: There is no such part.
+        """
         ...
 
     def account_in(self, dump: Iterable[bytes], address: str) -> AccountRows:
@@ -702,13 +713,13 @@ class Swapping(Protocol):
         """Return the directory of the whole mailbox in an archive that holds the message."""
         ...
 
-    def complete(self, mailbox: str, copy_id: str, messages: Iterable[Message]) -> None:
-        """Make a mailbox of what was extracted into a copy: exactly these messages, none besides.
+    def complete(self, mailbox: str, copy_id: str, names: Iterable[str]) -> None:
+        """Make a mailbox of what was written into a copy: exactly these messages, none besides.
 
         Args:
             mailbox: Address.
             copy_id: Of the copy.
-            messages: As the catalogue knows them, with their paths in the archive.
+            names: Of the messages' files, as paths below the whole mailbox.
 
         Raises:
             ArchivePathMissing: Some of them are not there.
@@ -837,6 +848,17 @@ class State(Protocol):
 
         Raises:
             BackupRunning: A living process is making a point of this system; names it.
+        """
+        ...
+
+    def enter_point(self, point: RestorePoint) -> None:
+        """Write the row of a complete point whose archives were found standing.
+
+        It is complete at once: of a point in the making whose process dies, the next backup would
+        remove the archives.
+
+        Raises:
+            ArchiveExists: There is a row of this name, in whatever status.
         """
         ...
 

@@ -17,7 +17,7 @@ from mailrewind.model.operations import (
 )
 from mailrewind.model.reports import Finding
 from mailrewind.ports import Database, Report
-from mailrewind.services.dumps import Dumps
+from mailrewind.services.dumps import Dumps, refuse_another
 
 _SAFETY = "account.json"
 
@@ -29,8 +29,10 @@ class RestoreAccount:
     be stopped. What decides about the login of a living account stays as it is.
 
     Choices:
+        what: Any of "mailbox", "aliases", "filters", "quota" and "sogo profile"; all by default.
         keep_newer_credentials: "no" puts password, app passwords, second factors and the disabled
             state back, too.
+        from_another: "yes" takes the dump of another installation.
 
     Args:
         database: The system's.
@@ -51,16 +53,19 @@ class RestoreAccount:
 
         Raises:
             MailboxNotFound: The account did not exist then.
+            OtherInstallation: The dump is another's.
             MailrewindError: There is no such dump, or it cannot be read.
         """
         point = self._dumps.point(request.system, request.at)
         steps, found = self._compare(request, point.name)
+        from_another = request.is_chosen("from_another")
+        findings = refuse_another(request.system, found, from_another=from_another)
         return Draft(
             point=point.name,
             moment=point.taken_at,
             changes=found.changes,
             facts=found.facts,
-            findings=found.findings,
+            findings=(*findings, *found.findings),
             is_destructive=any(step.key for step in steps),
         )
 
@@ -105,8 +110,12 @@ class RestoreAccount:
         found = self._dumps.point(request.system, point)
         with self._dumps.open(found) as pieces:
             rows = self._database.account_in(pieces, request.target)
-        keeps = request.chosen("keep_newer_credentials", "yes") != "no"
-        return self._database.plan_account(request.target, rows, keeps_credentials=keeps)
+        return self._database.plan_account(
+            request.target,
+            rows,
+            keeps_credentials=request.chosen("keep_newer_credentials", "yes") != "no",
+            parts=request.choices.get("what", ()),
+        )
 
 
 def _write(path: Path, steps: Sequence[RowStep]) -> None:

@@ -18,7 +18,11 @@ from mailrewind.model.reports import Finding
 from mailrewind.systems.mailcow.credentials import LOGIN_ATTRIBUTES
 from mailrewind.transports.mariadb import Connection, Row, quoted
 
+PROFILE = "sogo profile"
+WISHES = frozenset({"mailbox", "aliases", "filters", "quota", PROFILE})
+_VERSIONS = "versions"
 _IGNORED = frozenset({"created", "modified"})
+_QUOTA = "quota"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class _Table:
         logins: Columns that decide about logins; ("*",) for all.
         is_listed: Whether ``owner`` is a list with commas.
         names: The column whose values may be shown; "" for none.
+        wish: Which part of an account it belongs to, as one may be asked for.
     """
 
     name: str
@@ -42,6 +47,7 @@ class _Table:
     logins: tuple[str, ...] = ()
     is_listed: bool = False
     names: str = ""
+    wish: str = "mailbox"
 
     def owns(self, row: Mapping[str, Cell], address: str) -> bool:
         """Whether a row belongs to the account."""
@@ -51,22 +57,28 @@ class _Table:
         return address in owner.split(",") if self.is_listed else owner == address
 
 
+_SOGO_LIST = "_sogo_static_view"
 _LOGIN = ("password", "active", "authsource")
 _TABLES = (
     # The mailbox first: others refer to it.
     _Table("mailbox", "username", ("username",), "mailbox", _LOGIN),
-    _Table("alias", "goto", ("address",), "aliases", is_listed=True, names="address"),
-    _Table("spamalias", "goto", ("address",), "temporary aliases", names="address"),
+    _Table(
+        "alias", "goto", ("address",), "aliases", is_listed=True, names="address", wish="aliases"
+    ),
+    _Table("spamalias", "goto", ("address",), "temporary aliases", names="address", wish="aliases"),
     _Table("sender_acl", "logged_in_as", ("logged_in_as", "send_as", "external"), "senders"),
-    _Table("filterconf", "object", ("object", "option", "value"), "spam settings"),
-    _Table("sieve_filters", "username", ("username", "script_desc", "filter_type"), "filters"),
+    _Table("filterconf", "object", ("object", "option", "value"), "spam settings", wish="filters"),
+    _Table(
+        *("sieve_filters", "username", ("username", "script_desc", "filter_type"), "filters"),
+        wish="filters",
+    ),
     _Table("imapsync", "user2", ("user2", "host1", "user1"), "sync jobs"),
     _Table("bcc_maps", "local_dest", ("local_dest", "bcc_dest", "type"), "copies"),
     _Table("user_acl", "username", ("username",), "permissions"),
     _Table("pushover", "username", ("username",), "push settings"),
     _Table("tags_mailbox", "username", ("username", "tag_name"), "tags"),
-    _Table("sogo_user_profile", "c_uid", ("c_uid",), "SOGo profile"),
-    _Table("_sogo_static_view", "c_uid", ("c_uid",), "entry in SOGo's list", ("c_password",)),
+    _Table("sogo_user_profile", "c_uid", ("c_uid",), "SOGo profile", wish=PROFILE),
+    _Table(_SOGO_LIST, "c_uid", ("c_uid",), "entry in SOGo's list", ("c_password",)),
     _Table("app_passwd", "mailbox", ("mailbox", "name", "password"), "app passwords", ("*",)),
     _Table("tfa", "username", ("username", "key_id", "authmech"), "second factors", ("*",)),
     _Table("fido2", "username", ("username", "credentialId"), "security keys", ("*",)),
@@ -97,13 +109,19 @@ def rows_in(dump: Iterable[bytes], address: str) -> AccountRows:
     """
     tables = {table.name: table for table in _TABLES}
     found: dict[str, list[Mapping[str, Cell]]] = defaultdict(list)
-    for name, columns, values in rows(dump, tables):
+    for name, columns, values in rows(dump, {*tables, _VERSIONS}):
         row = {column: cell(value) for column, value in zip(columns, values, strict=True)}
-        if tables[name].owns(row, address):
+        if name == _VERSIONS or tables[name].owns(row, address):
             found[name].append(row)
     if "mailbox" not in found:
         raise MailboxNotFound(f"the dump has no mailbox {address}")
     return {name: tuple(those) for name, those in found.items()}
+
+
+def version_in(rows: AccountRows, application: str) -> str:
+    """Return what the dump that rows are from says of a version, "" for nothing."""
+    found = (r["version"] for r in rows.get(_VERSIONS, ()) if r["application"] == application)
+    return str(next(found, "") or "")
 
 
 def cell(value: Dumped) -> Cell:
@@ -112,7 +130,12 @@ def cell(value: Dumped) -> Cell:
 
 
 def plan_rows(
-    connection: Connection, address: str, archived: AccountRows, *, keeps: bool
+    connection: Connection,
+    address: str,
+    archived: AccountRows,
+    *,
+    keeps: bool,
+    wishes: frozenset[str] = WISHES,
 ) -> RowPlan:
     """Compare archived rows with the living ones.
 
@@ -121,34 +144,37 @@ def plan_rows(
         address: The account's.
         archived: Its rows then.
         keeps: Whether what decides about logins stays as it is now, if the account exists.
+        wishes: Which parts of the account are meant. One that does not exist comes back wholly.
 
     Raises:
         MailSystemError: The database cannot be asked.
     """
-    is_living = connection.number("SELECT COUNT(*) FROM mailbox WHERE username = %s", (address,))
-    keeps = keeps and bool(is_living)
+    state = connection.value("SELECT active FROM mailbox WHERE username = %s", (address,))
+    scope = _Scope(keeps and state is not None, WISHES if state is None else wishes)
     steps: list[RowStep] = []
     changes: list[Change] = []
     findings: list[Finding] = []
     for table in _TABLES:
-        if keeps and table.logins == ("*",):
-            changes += [Change(Effect.KEEP, table.what, "as now")]
+        rows_then = archived.get(table.name, ())
+        if not scope.includes(table) or (table.name == _SOGO_LIST and scope.keeps and state != "1"):
             continue
-        living = _Living(connection, table, address, archived.get(table.name, ()))
+        if scope.keeps and table.logins == ("*",):
+            changes.append(Change(Effect.KEEP, table.what, "as now"))
+            continue
+        living = _Living(connection, table, address, rows_then)
         if not living.columns:
-            if table.name in archived:
+            if rows_then:
                 findings.append(Finding(table.what, f"mailcow has no table {table.name} any more"))
             continue
-        those, kept = _steps(living, archived.get(table.name, ()), keeps)
+        those, kept = _steps(living, rows_then, scope)
         steps += those
         changes += _changes(table, those, kept)
-        findings += _unknown_columns(living, archived.get(table.name, ()))
-    if keeps:
+        findings += _unknown_columns(living, rows_then)
+    if scope.keeps:
         changes.append(Change(Effect.KEEP, "login", "password and disabled state as now"))
-    elif not is_living:
-        findings.append(
-            Finding(address, "It was deleted since: it comes back with the password of then")
-        )
+    if state is None:
+        text = "It was deleted since: it comes back with the password of then."
+        findings.append(Finding(address, text))
     return RowPlan(tuple(steps), tuple(changes), tuple(findings))
 
 
@@ -190,6 +216,31 @@ def facts_of(plan: RowPlan) -> str:
     return json.dumps(steps)
 
 
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What is put back.
+
+    Attributes:
+        keeps: Whether what decides about logins stays.
+        wishes: Which parts of the account are meant.
+    """
+
+    keeps: bool
+    wishes: frozenset[str]
+
+    def includes(self, table: _Table) -> bool:
+        """Whether anything of a table is meant; of the mailbox's row it may be the quota alone."""
+        return table.wish in self.wishes or (table.name == "mailbox" and _QUOTA in self.wishes)
+
+    def leaves(self, table: _Table, column: str) -> bool:
+        """Whether a column stays as it is."""
+        if self.keeps and column in table.logins:
+            return True
+        if table.name != "mailbox" or column == "username":
+            return False
+        return (_QUOTA if column == _QUOTA else table.wish) not in self.wishes
+
+
 class _Living:
     """The living rows that could be those of an account."""
 
@@ -225,12 +276,12 @@ class _Living:
         )
 
 
-def _steps(living: _Living, archived: Sequence[Row], keeps: bool) -> tuple[list[RowStep], int]:
+def _steps(living: _Living, archived: Sequence[Row], scope: _Scope) -> tuple[list[RowStep], int]:
     """Return what is to be done, and how many living rows were not there then."""
     left = list(living.rows)
     pending: list[Row] = []
     for row in archived:
-        twin = next((other for other in left if not _difference(living, row, other, keeps)), None)
+        twin = next((other for other in left if not _difference(living, row, other, scope)), None)
         if twin is None:
             pending.append(row)
         else:
@@ -244,22 +295,27 @@ def _steps(living: _Living, archived: Sequence[Row], keeps: bool) -> tuple[list[
             steps.append(RowStep(living.table.name, {}, {}, {c: row[c] for c in columns}))
             continue
         left.remove(other)
-        after = _difference(living, row, other, keeps)
+        after = _difference(living, row, other, scope)
         before = {column: other[column] for column in after}
         key_of = {column: other[column] for column in living.key}
         steps.append(RowStep(living.table.name, key_of, before, after))
     return steps, len(left)
 
 
-def _difference(living: _Living, row: Row, other: Row, keeps: bool) -> dict[str, Cell]:
+def _difference(living: _Living, row: Row, other: Row, scope: _Scope) -> dict[str, Cell]:
     """Return the columns of a living row that would change, with what they become."""
-    passed_over = {*_IGNORED, *living.numbered, *(living.table.logins if keeps else ())}
+    passed_over = {*_IGNORED, *living.numbered}
     changed: dict[str, Cell] = {}
     for column in living.columns:
         if column in passed_over or column not in row or row[column] == other[column]:
             continue
+        if scope.leaves(living.table, column):
+            continue
         value = row[column]
-        if column == "attributes" and (value := _attributes(row, other, keeps)) == other[column]:
+        if (
+            column == "attributes"
+            and (value := _attributes(row, other, scope.keeps)) == other[column]
+        ):
             continue
         changed[column] = value
     return changed

@@ -61,14 +61,12 @@ def check(connection: Connection) -> Checked:
 
 def schema_version(connection: Connection) -> str:
     """Return the version of mailcow's tables, "" where they say none."""
-    exists = connection.number(
-        "SELECT COUNT(*) FROM information_schema.tables"
-        " WHERE table_schema = DATABASE() AND table_name = 'versions'"
-    )
-    if not exists:
-        return ""
-    value = connection.value("SELECT version FROM versions WHERE application = 'db_schema'")
-    return str(value or "")
+    return _version(connection, "db_schema")
+
+
+def installation_of(connection: Connection) -> str:
+    """Return the sign by which mailcow knows its installation, "" where it has none yet."""
+    return _version(connection, "GUID")
 
 
 def differences(checked: Checked, dumped: Mapping[str, int]) -> list[Finding]:
@@ -83,6 +81,17 @@ def differences(checked: Checked, dumped: Mapping[str, int]) -> list[Finding]:
             text = f"the dump has {number:,} rows of it, where some {expected:,} were expected"
             findings.append(Finding(f"table {table}", text))
     return findings
+
+
+def _version(connection: Connection, application: str) -> str:
+    exists = connection.number(
+        "SELECT COUNT(*) FROM information_schema.tables"
+        " WHERE table_schema = DATABASE() AND table_name = 'versions'"
+    )
+    if not exists:
+        return ""
+    wanted = "SELECT version FROM versions WHERE application = %s"
+    return str(connection.value(wanted, (application,)) or "")
 
 
 def _refuse_lacking_privileges(connection: Connection) -> None:

@@ -4,12 +4,13 @@ import errno
 import gzip
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from mailrewind.errors import (
+    ChoiceNeeded,
     ContainerMissing,
     MailSystemError,
     NoSpace,
@@ -175,14 +176,27 @@ class MailcowDatabase:
         return findings
 
     def plan_account(
-        self, address: str, rows: AccountRows, *, keeps_credentials: bool
+        self, address: str, rows: AccountRows, *, keeps_credentials: bool, parts: Collection[str]
     ) -> tuple[Sequence[RowStep], Examination]:
         """Compare one account's archived rows with the living ones."""
+        wishes = frozenset(parts) or account_rows.WISHES
+        if unknown := sorted(wishes - account_rows.WISHES):
+            known = ", ".join(sorted(account_rows.WISHES))
+            raise ChoiceNeeded(f"an account has no {', '.join(unknown)}; it has {known}")
         with self._connected() as connection:
-            plan = account_rows.plan_rows(connection, address, rows, keeps=keeps_credentials)
+            plan = account_rows.plan_rows(
+                connection, address, rows, keeps=keeps_credentials, wishes=wishes
+            )
             schema = checking.schema_version(connection)
-        facts = account_rows.facts_of(plan)
-        return plan.steps, Examination(("", schema), ("", ""), plan.changes, facts, plan.findings)
+            guid = checking.installation_of(connection)
+        examination = Examination(
+            schema=(account_rows.version_in(rows, "db_schema"), schema),
+            installation=(account_rows.version_in(rows, "GUID"), guid),
+            changes=plan.changes,
+            facts=account_rows.facts_of(plan),
+            findings=plan.findings,
+        )
+        return plan.steps, examination
 
     def account_in(self, dump: Iterable[bytes], address: str) -> AccountRows:
         """Find one account's rows in a dump."""
