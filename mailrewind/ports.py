@@ -758,6 +758,92 @@ class Swapping(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DeletedMailbox:
+    """A mailbox that a mail system keeps for a while after its deletion.
+
+    Attributes:
+        name: By which it is chosen.
+        deleted_at: UTC.
+        messages: How many it holds.
+        size_bytes: Of all of them.
+        addressed: Addresses that some of the messages were delivered to, with how many.
+        local_part: What stood before the "@", where the mail system tells; else "".
+    """
+
+    name: str
+    deleted_at: datetime
+    messages: int
+    size_bytes: int
+    addressed: tuple[tuple[str, int], ...]
+    local_part: str = ""
+
+
+class Garbage(Protocol):
+    """Deleted mailboxes that a mail system keeps for a while, under names that may be ambiguous."""
+
+    def candidates(self, address: str) -> Sequence[DeletedMailbox]:
+        """Return what could once have been this mailbox, the latest first."""
+        ...
+
+    def could_be(self, address: str, other: str) -> bool:
+        """Whether two addresses cannot be told apart by the names of deleted mailboxes."""
+        ...
+
+    def messages(self, name: str, address: str) -> Sequence[Message]:
+        """Return the messages of a deleted mailbox, as those of an address.
+
+        Raises:
+            MailboxNotFound: It is gone.
+        """
+        ...
+
+    def names(self, name: str, messages: Sequence[Message]) -> Sequence[str]:
+        """Return the paths of its messages below the whole mailbox, as ``Swapping`` takes them."""
+        ...
+
+    def content(self, name: str, message: Message) -> bytes:
+        """Return what a message holds, as it is stored.
+
+        Raises:
+            MailSystemError: It is gone or cannot be read.
+        """
+        ...
+
+    def copy_into(self, name: str, directory: Path) -> None:
+        """Copy the mail of a deleted mailbox into a directory on the same disk."""
+        ...
+
+    def copy_settings(self, name: str, address: str) -> None:
+        """Copy what was the user's besides mail, such as filters, as far as it is not there."""
+        ...
+
+    def knows(self, address: str) -> bool:
+        """Whether the mail system has this mailbox now.
+
+        Raises:
+            MailServerUnreachable, MailServerFailed: It cannot be asked.
+        """
+        ...
+
+    def living(self) -> Sequence[str]:
+        """Return the addresses of all mailboxes that there are now."""
+        ...
+
+    @property
+    def can_create(self) -> bool:
+        """Whether a mailbox can be created from here."""
+        ...
+
+    def create(self, address: str, *, size_bytes: int) -> None:
+        """Create a mailbox with room for so much mail, and a password that nobody knows.
+
+        Raises:
+            MailServerUnreachable, MailServerFailed: It was not created.
+        """
+        ...
+
+
 class Catalog(Protocol):
     """Which message was in which folder of which mailbox of one system, from when to when.
 

@@ -50,6 +50,15 @@ def read_headers(content: bytes) -> Headers:
     )
 
 
+def delivered_to(content: bytes) -> str:
+    """Return the address of the mailbox that a message was last delivered to, or "".
+
+    Each delivery puts its Delivered-To above those of the deliveries before it.
+    """
+    fields = _fields(_head_and_body(content)[0])
+    return decode_value(_first(fields, b"delivered-to")).strip(" <>").lower()
+
+
 def digest_of(content: bytes) -> str:
     """Digest a message so that only a change of line ends does not change it."""
     return blake2b(content.replace(b"\r\n", b"\n"), digest_size=16).hexdigest()

@@ -1,0 +1,176 @@
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from mailrewind.errors import ConfirmationMissing, KeyDoesNotFit, PlanOutdated
+from tests.mailcow_office import SYSTEM, MailcowOffice, counted
+from tests.stacks.mailcow.samples import message
+from tests.stacks.mailcow.stack import MailcowStack
+
+pytest_plugins = ["tests.mailcow"]
+
+
+def changed_mailbox(
+    office: MailcowOffice, name: str, *, seen: dict[str, object] | None = None
+) -> str:
+    """Make a mailbox with a restore point, and change it in every way since."""
+    stack, mailbox = office.stack, f"{name}@example.org"
+    stack.add_mailbox(mailbox)
+    stack.deliver(mailbox, "INBOX", [message(f"inbox {n}") for n in range(20)])
+    stack.deliver(mailbox, "Projects/ACME", [message(f"a {n}") for n in range(10)], flags=["work"])
+    stack.deliver(mailbox, "Entwürfe", [message("Umlaut")], flags=["\\Seen", "\\Flagged"])
+    point = office.back_up()
+    if seen is not None:
+        seen |= {"messages": office.seen(mailbox), "validities": office.uid_validities(mailbox)}
+    with stack.imap(mailbox) as imap:
+        imap.select("INBOX")
+        imap.store("1:5", "+FLAGS", "(\\Deleted)")
+        imap.expunge()
+        imap.store("1:3", "+FLAGS", "(\\Seen later)")
+        imap.copy("4:6", "Archive")
+        imap.store("4:6", "+FLAGS", "(\\Deleted)")
+        imap.expunge()
+        imap.unsubscribe("Projects/ACME")
+        imap.delete("Projects/ACME")
+    stack.deliver(mailbox, "INBOX", [message(f"later {n}") for n in range(4)])
+    return point
+
+
+@pytest.fixture(scope="module")
+def office(mailcow: MailcowStack, tmp_path_factory: pytest.TempPathFactory) -> MailcowOffice:
+    return MailcowOffice(mailcow, tmp_path_factory.mktemp("office"))
+
+
+def test_the_mailbox_is_exactly_what_it_was_down_to_uids_flags_and_quota(
+    office: MailcowOffice,
+) -> None:
+    mailbox, before = "whole@example.org", {}
+    point = changed_mailbox(office, "whole", seen=before)
+    plan = office.plan("replace", mailbox, at=point)
+    assert counted(plan.draft.changes) == {"ADD": 15, "LOSE": 4, "REVERT": 6}
+    done = office.carry_out(plan)
+    assert done.outcome is not None
+    assert done.outcome.counts == (
+        ("messages as they were", 31),
+        ("messages lost", 4),
+        ("messages kept that came since", 0),
+    )
+    assert (done.outcome.failed, done.outcome.findings) == ((), ())
+    assert office.seen(mailbox) == before["messages"]
+    assert office.uid_validities(mailbox) == before["validities"]
+    assert office.stack.quota(mailbox) == office.true_quota(mailbox)
+    with office.stack.imap(mailbox) as imap:
+        assert imap.lsub('""', "Projects/ACME")[1] != [None]
+    assert office.plan("replace", mailbox, at=point).draft.changes == ()
+
+
+def test_undo_puts_back_what_was_there_with_what_came_after_the_replacement(
+    office: MailcowOffice,
+) -> None:
+    mailbox = "undone@example.org"
+    point = changed_mailbox(office, "undone")
+    changed = office.seen(mailbox)
+    done = office.carry_out(office.plan("replace", mailbox, at=point))
+    office.stack.deliver(mailbox, "INBOX", [message("after the replacement")])
+    undone = office.undo(done)
+    assert undone.taken_back is not None
+    assert undone.taken_back.counts == (
+        ("messages as before", 31 - 15 + 4),
+        ("messages kept that came since", 1),
+    )
+    now = office.seen(mailbox)
+    assert {**now, "INBOX": dict(list(now["INBOX"].items())[:-1])} == changed
+    assert office.stack.quota(mailbox) == office.true_quota(mailbox)
+
+
+def test_it_is_done_only_by_its_plan_and_with_the_name_of_the_system(
+    office: MailcowOffice,
+) -> None:
+    point = changed_mailbox(office, "careful")
+    plan = office.plan("replace", "careful@example.org", at=point)
+    with pytest.raises(ConfirmationMissing):
+        office.services.operations.execute(plan.id, initiator="test")
+    office.stack.deliver("careful@example.org", "INBOX", [message("one more to lose")])
+    with pytest.raises(PlanOutdated):
+        office.carry_out(plan)
+
+
+def test_what_no_archive_holds_yet_can_be_kept(office: MailcowOffice) -> None:
+    mailbox = "kept@example.org"
+    point = changed_mailbox(office, "kept")
+    plan = office.plan("replace", mailbox, at=point, newer="keep")
+    assert counted(plan.draft.changes) == {"ADD": 15, "KEEP": 4, "REVERT": 6}
+    office.stack.deliver(mailbox, "INBOX", [message("came after the plan")])
+    done = office.carry_out(plan)
+    assert done.outcome is not None
+    assert done.outcome.counts[1:] == (
+        ("messages lost", 0),
+        ("messages kept that came since", 5),
+    )
+    assert len(office.seen(mailbox)["INBOX"]) == 25
+    assert office.stack.quota(mailbox) == office.true_quota(mailbox)
+
+
+def test_a_user_who_is_logged_in_has_to_log_in_again_and_finds_the_old_state(
+    office: MailcowOffice,
+) -> None:
+    mailbox = "busy@example.org"
+    point = changed_mailbox(office, "busy")
+    imap = office.stack.imap(mailbox)
+    imap.select("INBOX")
+    office.carry_out(office.plan("replace", mailbox, at=point))
+    with pytest.raises((OSError, imap.abort)):
+        imap.noop()
+    imap.shutdown()
+    assert len(office.seen(mailbox)["INBOX"]) == 20
+
+
+def test_messages_for_another_key_are_refused_before_anything_changes(
+    office: MailcowOffice,
+) -> None:
+    mailbox = "foreign@example.org"
+    point = changed_mailbox(office, "foreign")
+    before = office.seen(mailbox)
+    crypt = office.stack.volume("crypt-vol-1")
+    own = (crypt / "ecprivkey.pem").read_bytes()
+    key = ec.generate_private_key(ec.SECP256R1())
+    (crypt / "ecprivkey.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    try:
+        again = MailcowOffice(office.stack, office.root)
+        with pytest.raises(KeyDoesNotFit):
+            again.carry_out(again.plan("replace", mailbox, at=point))
+    finally:
+        (crypt / "ecprivkey.pem").write_bytes(own)
+    assert office.seen(mailbox) == before
+
+
+def test_copies_of_what_was_are_no_mailboxes_and_in_no_archive(office: MailcowOffice) -> None:
+    point = changed_mailbox(office, "hidden")
+    office.carry_out(office.plan("replace", "hidden@example.org", at=point))
+    connected = office.services.connect(SYSTEM)
+    assert not [name for name in connected.mail.mailboxes() if "_mailrewind" in name]
+    [files] = [
+        [*connected.archives.files(f"{office.back_up()}-mail")],
+    ]
+    assert not [file.path for file in files if "/_mailrewind/" in file.path]
+
+
+def test_where_the_home_is_the_maildir_the_users_filters_stay(tmp_path: Path) -> None:
+    with MailcowStack(maildir_sub="", watchdog=False) as stack:
+        office = MailcowOffice(stack, tmp_path)
+        before: dict[str, object] = {}
+        point = changed_mailbox(office, "old", seen=before)
+        home = stack.maildir("old@example.org")
+        (home / "sieve").mkdir(exist_ok=True)
+        (home / "sieve" / "later.sieve").write_text("keep;\n")
+        office.carry_out(office.plan("replace", "old@example.org", at=point))
+        assert office.seen("old@example.org") == before["messages"]
+        assert (home / "sieve" / "later.sieve").read_text() == "keep;\n"
