@@ -12,7 +12,8 @@ endian)::
 The ephemeral key and the private key agree on a secret (ECDH), PBKDF2 stretches it to key and IV of
 AES-256-CBC, which holds the key data: key, IV and associated data of the message's AES-256-GCM. A
 mail server with both plugins compresses before it encrypts; mailboxes hold plain, compressed and
-encrypted files side by side, so a file's first bytes decide.
+encrypted files side by side, so a file's first bytes decide. Dovecot 2.3.19 and 2.4.1 write
+this alike.
 """
 
 import hashlib
