@@ -2,11 +2,11 @@
 # The path of a checkout may contain spaces: only relative paths here.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fresh clean
+.PHONY: help setup demo test check fresh stack-mailcow stack-mailcow-down clean
 export KEEP PYTEST_ARGS
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 21
 
 setup: ## install everything that the other targets need
 	@tools/setup test
@@ -26,6 +26,13 @@ check: ## format, lint, types, layers, lock file
 
 fresh: ## run demo twice in a bare Debian 12 and a bare Debian 13 (needs root and Docker)
 	@tools/fresh
+
+stack-mailcow: ## run the mailcow of the tests, with some mail to try things on (needs root)
+	@tools/setup test
+	@.venv/bin/python -m tests.stacks.mailcow
+
+stack-mailcow-down: ## remove what stack-mailcow made
+	@.venv/bin/python -m tests.stacks.mailcow down
 
 clean: ## remove what the other targets made, except the configuration and data of .mailrewind
 	rm -rf .venv .cache .mailrewind/demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -6,14 +6,15 @@ for. What a killed process left behind is removed by the next one.
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from tests.stacks.mailcow.services import SERVICES, VOLUMES, Service
@@ -25,6 +26,7 @@ DIRECTORY = "com.docker.compose.project.working_dir"
 
 # How the directories begin that are made for a stack, and go with it.
 SCRATCH = "mailrewind-mailcow-"
+_PATIENCE = 100
 
 
 class Project:
@@ -76,10 +78,10 @@ class Project:
         return Path(self.client.volumes.get(f"{self.name}_{name}").attrs["Mountpoint"])
 
     def remove_containers(self) -> None:
-        _remove_containers(self.client, {"label": f"{PROJECT}={self.name}"})
+        _remove_containers(self.client, f"{PROJECT}={self.name}")
 
     def remove(self) -> None:
-        """Remove all that carries the project's label."""
+        """Remove all that carries the project's label, and leave the directory."""
         _remove(self.client, f"{PROJECT}={self.name}")
 
     def _make(self, service: Service, image: str, configuration: Mapping[str, str]) -> None:
@@ -125,6 +127,12 @@ class Project:
         return {PROJECT: self.name, OWNER: f"{os.getpid()}:{_started(os.getpid())}"}
 
 
+def remove_project(client: docker.DockerClient, name: str) -> None:
+    """Remove a stack by its name, the directory that was made for it, too."""
+    _remove_directories(client, f"{PROJECT}={name}")
+    _remove(client, f"{PROJECT}={name}")
+
+
 def remove_leftovers(client: docker.DockerClient) -> None:
     """Remove the stacks of test processes that were killed before they could do so themselves."""
     held = [
@@ -166,11 +174,11 @@ def _published(service: Service, configuration: Mapping[str, str]) -> dict[int |
 
 
 def _remove(client: docker.DockerClient, label: str) -> None:
-    _remove_containers(client, {"label": label})
+    _remove_containers(client, label)
     for volume in client.volumes.list(filters={"label": label}):
-        volume.remove(force=True)
+        _without(volume.remove)
     for network in client.networks.list(filters={"label": label}):
-        network.remove()
+        _without(network.remove)
 
 
 def _remove_directories(client: docker.DockerClient, label: str) -> None:
@@ -180,14 +188,26 @@ def _remove_directories(client: docker.DockerClient, label: str) -> None:
             shutil.rmtree(Path(name).parent, ignore_errors=True)
 
 
-def _remove_containers(
-    client: docker.DockerClient, filters: dict[str, str | list[str] | bool]
-) -> None:
+def _remove_containers(client: docker.DockerClient, label: str) -> None:
     def remove(container: Container) -> None:
-        # A test may have removed it, or another process cleans up, too.
-        with suppress(NotFound):
-            container.remove(force=True, v=True)
+        _without(lambda: container.remove(force=True, v=True))
 
     with ThreadPoolExecutor(max_workers=4) as pool:
-        found = client.containers.list(all=True, filters=filters, ignore_removed=True)
+        found = client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
         list(pool.map(remove, found))
+
+
+def _without(remove: Callable[[], object]) -> None:
+    """Remove a thing, and wait for its end where another process is removing it, too."""
+    for _ in range(_PATIENCE):
+        try:
+            remove()
+        except NotFound:
+            return
+        except APIError as error:
+            if error.status_code != HTTPStatus.CONFLICT:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+    remove()

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import docker
-import pytest
 from docker.errors import BuildError, ImageNotFound
 
 HERE = Path(__file__).parent
@@ -22,11 +21,15 @@ RECIPES = ("dovecot", "sogo", "mysql", "stores")
 _TOOL = HERE.parents[2] / "tools" / "docker"
 
 
+class NoStack(Exception):
+    """The machine can't run the stack; the text says what it lacks."""
+
+
 def ensure_engine() -> None:
     """Bring up a Docker engine if none answers; fail, never skip, if that can't be done."""
     done = subprocess.run([_TOOL, "engine"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.fail(f"the test stack needs a Docker engine:\n{done.stderr}", pytrace=False)
+        raise NoStack(f"the test stack needs a Docker engine:\n{done.stderr}")
 
 
 def ensure_images(client: docker.DockerClient) -> dict[str, str]:
@@ -71,7 +74,7 @@ def _build(client: docker.DockerClient, recipe: str, name: str, base: str) -> No
         )
     except BuildError as error:
         lines = "".join(str(line.get("stream", "")) for line in error.build_log)
-        pytest.fail(f"the image {name} can't be built: {error}\n{lines[-2000:]}", pytrace=False)
+        raise NoStack(f"the image {name} can't be built: {error}\n{lines[-2000:]}") from error
 
 
 def _proxies() -> dict[str, str]:
@@ -82,7 +85,7 @@ def _proxies() -> dict[str, str]:
 def _base_image() -> str:
     done = subprocess.run([_TOOL, "image", "bookworm"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.fail(f"no Debian image can be had:\n{done.stderr}", pytrace=False)
+        raise NoStack(f"no Debian image can be had:\n{done.stderr}")
     return done.stdout.strip()
 
 

@@ -66,7 +66,8 @@ class MailcowStack:
         domains: The mail domains that exist before the first mailbox does.
         maildir_sub: "Maildir", or "" as in installations of before 2019.
         watchdog: Whether the watchdog runs. Off, a test need not stop it before it stops others.
-        directory: Where mailcow's directory shall be, instead of one that goes in the end.
+        directory: Where mailcow's directory shall be, instead of among temporary ones.
+        project: The compose project's name, instead of one of its own.
     """
 
     def __init__(
@@ -76,8 +77,9 @@ class MailcowStack:
         maildir_sub: str = "Maildir",
         watchdog: bool = True,
         directory: Path | None = None,
+        project: str = "",
     ) -> None:
-        self.project = f"mailcow{secrets.token_hex(4)}"
+        self.project = project or f"mailcow{secrets.token_hex(4)}"
         self.directory = directory or Path(mkdtemp(prefix=SCRATCH)) / "mailcow-dockerized"
         self.passwords: dict[str, str] = {}
         self._domains = tuple(domains)
@@ -118,7 +120,7 @@ class MailcowStack:
             self._client = None
         shutil.rmtree(self.directory, ignore_errors=True)
         if self.directory.parent.name.startswith(SCRATCH):
-            self.directory.parent.rmdir()
+            shutil.rmtree(self.directory.parent, ignore_errors=True)
 
     def restart_empty(self, *, keep_configuration: bool = False) -> None:
         """Lose the host and install mailcow anew: same names, and nothing in it.
