@@ -13,9 +13,15 @@ from mailrewind.config import Config, DoveadmSettings, MailcowKeys, MaildirKeys,
 from mailrewind.model.retention import RetentionPolicy
 from mailrewind.notify import Apprise, Log, Mail, MailServer, Note, Several
 from mailrewind.ports import MailSystem, Notifier, Operation, Part, State
+from mailrewind.services.adopt import Adopt
 from mailrewind.services.back_up import BackUp
 from mailrewind.services.browse import Browse
+from mailrewind.services.calendar_archives import CalendarArchives
+from mailrewind.services.calendar_listing import BrowseCalendars
+from mailrewind.services.calendars import RestoreCalendars
 from mailrewind.services.connected import ConnectedSystem
+from mailrewind.services.deleted import RestoreDeleted
+from mailrewind.services.exports import Exports
 from mailrewind.services.operations import Operations
 from mailrewind.services.replacing import ReplaceMailbox
 from mailrewind.services.restore import Restore
@@ -23,8 +29,11 @@ from mailrewind.services.retain import Retain
 from mailrewind.services.undo import Undo
 from mailrewind.services.watch import Watch
 from mailrewind.state.state import SqlState
+from mailrewind.systems.mailcow.garbage import MailcowGarbage
 from mailrewind.systems.mailcow.installation import Installation
 from mailrewind.systems.mailcow.parts import ServerPart
+from mailrewind.systems.mailcow.sogo import SogoCalendars
+from mailrewind.systems.mailcow.sogo_part import SogoPart
 from mailrewind.systems.mailcow.swapping import MailcowSwapping
 from mailrewind.systems.mailcow.system import MailcowSystem
 from mailrewind.systems.maildir import Doveadm, MaildirSettings, MaildirSystem
@@ -39,11 +48,14 @@ class Services:
         config: What it was wired from.
         state: What survives.
         back_up: Makes restore points.
+        adopt: Finds those that stand in a repository and are not known.
         browse: Looks at them.
         restore: Brings messages back.
         operations: Brings back what is more than messages.
         undo: Takes either back.
         retain: Lets old points go.
+        exports: Keeps exports of calendars and contacts beside the restore points.
+        browse_calendars: Looks at calendars and contacts as they were.
         watch: Says how things stand.
         notifier: Tells the operators; fails when nobody is configured to be told.
         archives: Gives a repository by its configured name, with all of borg's verbs.
@@ -53,11 +65,14 @@ class Services:
     config: Config
     state: State
     back_up: BackUp
+    adopt: Adopt
     browse: Browse
     restore: Restore
     operations: Operations
     undo: Undo
     retain: Retain
+    exports: Exports
+    browse_calendars: BrowseCalendars
     watch: Watch
     notifier: Notifier
     archives: Callable[[str], BorgRepository]
@@ -88,6 +103,7 @@ class _Wiring:
         self._config = config
         self.zone = config.zone
         self.clock = clock
+        self.data_dir = config.data_dir
         self.state = cache(self._state)
         self.archives = cache(self._archives)
         self.connect = cache(self._connect)
@@ -105,16 +121,23 @@ class _Wiring:
             config=config,
             state=state,
             back_up=BackUp(self.connect, state, process=this_process(), clock=clock),
+            adopt=Adopt(self.connect, state, clock=clock),
             browse=Browse(self.connect, state, zone=zone, clock=clock),
             restore=restore,
             operations=operations,
             undo=Undo(restore, operations, state),
             retain=Retain(self.connect, state, zone=zone, clock=clock),
+            exports=Exports(self.connect, state, zone=zone, clock=clock),
+            browse_calendars=BrowseCalendars(self.calendar_archives()),
             watch=watch,
             notifier=notifier,
             archives=self.archives,
             connect=self.connect,
         )
+
+    def calendar_archives(self) -> CalendarArchives:
+        """Return what finds exports of calendars in restore points."""
+        return CalendarArchives(self.connect, self.state(), zone=self.zone, clock=self.clock)
 
     def _state(self) -> State:
         url = self._config.state_url.resolve() if self._config.state_url else None
@@ -124,11 +147,13 @@ class _Wiring:
     def _connect(self, system: str) -> ConnectedSystem:
         configured = self._config.system(system)
         if isinstance(configured, MailcowKeys):
-            mailcow = _Mailcow(system, configured)
+            mailcow = _Mailcow(system, configured, self)
             return replace(
                 self._connected(system, configured, mailcow.mail),
                 catalogues_headers=configured.headers,
                 operations=mailcow.operations(self),
+                calendars=mailcow.calendars,
+                export_policy=RetentionPolicy(**configured.sogo_exports.model_dump()),
             )
         return self._connected(system, configured, _maildir(system, configured))
 
@@ -172,10 +197,13 @@ class _Wiring:
 class _Mailcow:
     """What belongs to one mailcow; all of it shares one installation."""
 
-    def __init__(self, name: str, configured: MailcowKeys) -> None:
+    def __init__(self, name: str, configured: MailcowKeys, wiring: _Wiring) -> None:
+        self._api_key = configured.api_key.resolve if configured.api_key else None
         self._name = name
         self._configured = configured
         self._installation = Installation(configured.directory, project=configured.project or "")
+        exports = wiring.data_dir / "exports" / name
+        self.calendars = SogoCalendars(self._installation, exports, clock=wiring.clock)
         self.mail = MailcowSystem(
             name, self._installation, parts=self._parts(), exclude=configured.exclude
         )
@@ -184,14 +212,19 @@ class _Mailcow:
         """Return what is archived after the mail, in this order."""
         return [
             ServerPart(self._installation),
+            SogoPart(self.calendars),
         ]
 
     def operations(self, wiring: _Wiring) -> Mapping[str, Operation]:
         """Return what can be brought back beyond messages, by name."""
         connect, state = wiring.connect, wiring.state()
         zone, clock = wiring.zone, wiring.clock
+        swapping = MailcowSwapping(self.mail)
+        garbage = MailcowGarbage(self.mail, self._api_key)
         operations: list[Operation] = [
-            ReplaceMailbox(connect, state, MailcowSwapping(self.mail), zone=zone, clock=clock),
+            ReplaceMailbox(connect, state, swapping, zone=zone, clock=clock),
+            RestoreDeleted(connect, state, garbage, swapping, zone=zone, clock=clock),
+            RestoreCalendars(connect, wiring.calendar_archives(), data_dir=wiring.data_dir),
         ]
         return {operation.name: operation for operation in operations}
 

@@ -10,10 +10,13 @@ import click
 
 from mailrewind.cli.backup import backup
 from mailrewind.cli.browse import folders, mailboxes, messages, points, systems
+from mailrewind.cli.calendars import calendars, exports
 from mailrewind.cli.configuration import config
 from mailrewind.cli.doctor import doctor
 from mailrewind.cli.grammar import Root
 from mailrewind.cli.init import init
+from mailrewind.cli.message import message
+from mailrewind.cli.operations import replace, restores
 from mailrewind.cli.repository import repository
 from mailrewind.cli.restore import restore, undo
 from mailrewind.cli.retain import retain
@@ -30,7 +33,23 @@ def cli() -> None:
     """
 
 
-for verb in (init, systems, backup, points, mailboxes, folders, messages, restore, undo, retain):
+for verb in (
+    init,
+    systems,
+    backup,
+    points,
+    mailboxes,
+    folders,
+    messages,
+    message,
+    calendars,
+    exports,
+    restore,
+    replace,
+    undo,
+    restores,
+    retain,
+):
     cli.add_command(verb)
 for verb in (repository, status, watch, config, doctor, up, down, deploy):
     cli.add_command(verb)

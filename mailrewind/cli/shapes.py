@@ -3,14 +3,22 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from mailrewind.model.exports import ExportReport, KeptExport
 from mailrewind.model.mail import Headers, Quota
 from mailrewind.model.points import RestorePoint
-from mailrewind.model.reports import BackupReport, Finding, IndexChanges, RetainReport
+from mailrewind.model.reports import (
+    AdoptReport,
+    BackupReport,
+    Finding,
+    IndexChanges,
+    RetainReport,
+)
 from mailrewind.model.restores import Addition, RestorePlan, RestoreReport, Then
 from mailrewind.model.retention import KeepDecision
 from mailrewind.ports import Process
 
 if TYPE_CHECKING:
+    from mailrewind.services.calendar_listing import CalendarFolder, CalendarItem
     from mailrewind.services.watch import Alarm, Overview, SystemOverview
 
 Shape = dict[str, Any]
@@ -138,6 +146,16 @@ def restore_report(of: RestoreReport) -> Shape:
     }
 
 
+def adopt_report(of: AdoptReport) -> Shape:
+    """Describe what a repository held that was not known."""
+    return {
+        "system": of.system,
+        "adopted": list(of.adopted),
+        "known": of.known,
+        "findings": [finding(each) for each in of.findings],
+    }
+
+
 def retain_report(of: RetainReport) -> Shape:
     """Describe what retention removed."""
     return {
@@ -171,6 +189,45 @@ def overview(of: "Overview") -> Shape:
 def alarm(of: "Alarm") -> Shape:
     """Describe something that operators must know."""
     return {"key": of.key, "text": of.text, "since": moment(of.since)}
+
+
+def calendar_folder(of: "CalendarFolder") -> Shape:
+    """Describe a calendar or an address book."""
+    return {
+        "path": of.path,
+        "display_name": of.display_name,
+        "counts": dict(of.counts),
+        "shared_with": list(of.shared_with),
+    }
+
+
+def calendar_item(of: "CalendarItem") -> Shape:
+    """Describe an event, a task or a contact."""
+    return {"name": of.name, "kind": of.kind, "title": of.title, "start": of.start}
+
+
+def kept_export(of: KeptExport) -> Shape:
+    """Describe an export that is kept beside the restore points."""
+    return {
+        "name": of.name,
+        "taken_at": moment(of.taken_at),
+        "keep": bool(of.reasons),
+        "reasons": list(of.reasons),
+    }
+
+
+def export_report(of: ExportReport) -> Shape:
+    """Describe what one run of the exports did."""
+    return {
+        "system": of.system,
+        "name": of.name,
+        "taken_at": moment(of.taken_at),
+        "users": list(of.users),
+        "renewed": list(of.renewed),
+        "added_bytes": of.added_bytes,
+        "removed": list(of.removed),
+        "findings": [finding(each) for each in of.findings],
+    }
 
 
 def finding(of: Finding) -> Shape:

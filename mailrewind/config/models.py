@@ -106,6 +106,16 @@ class Retention(Model):
         return self
 
 
+class ExportRetention(Retention):
+    """How many exports of calendars and contacts stay, counted as restore points are."""
+
+    hourly: Count = Field(0, description="The newest export of this many hours; -1 is all.")
+    daily: Count = Field(30, description="The newest export of this many days.")
+    weekly: Count = Field(8, description="The newest export of this many weeks.")
+    monthly: Count = Field(12, description="The newest export of this many months.")
+    yearly: Count = Field(0, description="The newest export of this many years.")
+
+
 class DoveadmSettings(Model):
     """Which doveadm serves a tree, where it is not the one on the PATH."""
 
@@ -183,6 +193,10 @@ class MailcowKeys(SystemKeys):
         True,
         description="Whether the catalogue may know subjects and senders. They lie in data_dir "
         "without encryption; with false, no message's do.",
+    )
+    sogo_exports: ExportRetention = Field(
+        default_factory=ExportRetention,
+        description="How many of the daily exports of calendars and contacts stay.",
     )
     api_key: SecretRef | None = Field(
         None,

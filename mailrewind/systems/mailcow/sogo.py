@@ -67,6 +67,8 @@ class SogoCalendars:
             due = self._kept.outdated(living) | (set(renew) & living.keys())
             if all_users or is_night:
                 due = set(living)
+            if self._installation.settings.get("SKIP_SOGO", "n").lower() in {"y", "yes"}:
+                due = set()  # mailcow starts no SOGo then; what it left in the tables stays
             self._kept.keep_only(living)
             try:
                 renewed, findings = self._renew(due, living)

@@ -137,7 +137,7 @@ def require_owner(export: bytes, user: str) -> None:
         raise ExportDamaged(
             f"the export is one of {owner}, not of {user}: it would be written into the folders of "
             f"{owner}",
-            advice="Restore it for its own user, or into another one with --into.",
+            advice="Restore it for its own user, or into another one by --into-user.",
         )
 
 

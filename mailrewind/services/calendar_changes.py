@@ -1,0 +1,309 @@
+"""What a restore of calendars would write, and what folders hold afterwards: pure functions.
+
+``sogo-tool`` writes whole folders: a merge adds to one and replaces its shares, a reset drops it
+first. So whatever is wanted is put together here as folders, from then and now.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mailrewind.errors import CalendarItemNotFound, FolderNotFound
+from mailrewind.formats.icalendar import summary
+from mailrewind.formats.property_lists import Opaque
+from mailrewind.formats.sogo import SogoExport, SogoFolder, SogoRecord, difference, only
+from mailrewind.model.reports import Finding
+
+NO_SHARES = Opaque("{\n}")
+
+_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s{}()=;,"]+')
+_GRANT = re.compile(r'("(?:[^"\\]|\\.)*"|[^\s{}()=;,"]+)\s*=\s*\(([^()]*)\)')
+_PLURALS = {
+    "event": "events",
+    "task": "tasks",
+    "note": "notes",
+    "contact": "contacts",
+    "list": "lists",
+    "": "other records",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which part of a user's calendars is meant.
+
+    Attributes:
+        folders: Paths or display names; none for all.
+        items: Names of events and contacts, or words that stand in their titles; none for all.
+    """
+
+    folders: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+
+
+def chosen(export: SogoExport, wish: Wish, *, system: str) -> SogoExport:
+    """Return the part of an export that is wished for.
+
+    Raises:
+        FolderNotFound: The export has no such folder.
+        CalendarItemNotFound: None of its folders that are wished for has such an item.
+    """
+    paths = {path for word in wish.folders for path in _folders_called(export, word, system)}
+    part = only(export, folders=paths) if wish.folders else export
+    if not wish.items:
+        return part
+    records = {
+        (folder.path, name)
+        for word in wish.items
+        for folder, name in _records_called(part, word, system)
+    }
+    return only(part, records=records)
+
+
+def to_merge(then: SogoExport, living: SogoExport) -> SogoExport:
+    """Return what a merge has to write: only what is missing, with the shares of now.
+
+    Edited records are left out, so that nothing can be done to them.
+    """
+    folders = []
+    now = by_path(living)
+    for folder, changed in zip(then.folders, difference(then, living), strict=True):
+        there = now.get(folder.path)
+        if there is None:
+            folders.append(folder)
+        elif changed.missing:
+            folders.append(replace(there, records=changed.missing))
+    return replace(then, folders=tuple(folders))
+
+
+def to_reset(then: SogoExport, living: SogoExport, *, whole_folders: bool) -> SogoExport:
+    """Return what a reset has to write: folders that are not as they are meant to be.
+
+    Args:
+        then: The folders that are wished for; with a part of their records only, if single ones
+            are.
+        living: What is there.
+        whole_folders: Whether folders become what they were; else only the records in ``then`` do.
+    """
+    now = by_path(living)
+    meant = []
+    for folder in then.folders:
+        there = now.get(folder.path)
+        if there is not None and not whole_folders:
+            folder = _with_records(there, folder.records)
+        if there is None or not is_same(folder, there):
+            meant.append(folder)
+    return replace(then, folders=tuple(meant))
+
+
+def after_merge(written: SogoExport, living: SogoExport) -> SogoExport:
+    """Return what the folders of a merge hold when it is done."""
+    now = by_path(living)
+    folders = [
+        replace(folder, records=(*there.records, *folder.records))
+        if (there := now.get(folder.path))
+        else folder
+        for folder in written.folders
+    ]
+    return replace(written, folders=tuple(folders))
+
+
+def taken_back(before: SogoExport, meant: SogoExport, living: SogoExport) -> SogoExport:
+    """Return what undoing has to write: what is still as the restore left it becomes as before.
+
+    What the user has changed, added or deleted since stays as it is.
+    """
+    then, now = by_path(before), by_path(living)
+    folders = []
+    for folder in meant.folders:
+        there = now.get(folder.path)
+        if there is None:
+            continue  # the user has removed the folder since
+        origin = then.get(folder.path) or replace(folder, acl=NO_SHARES, records=())
+        undone = _folder_taken_back(origin, folder, there)
+        if not is_same(undone, there):
+            folders.append(undone)
+    return replace(living, uid=meant.uid, folders=tuple(folders))
+
+
+def shortfall(meant: SogoExport, now: SogoExport, *, exactly: bool) -> list[Finding]:
+    """Say what is not as it was meant.
+
+    Args:
+        meant: The folders as they should be.
+        now: What is there.
+        exactly: Whether there may be nothing else in them.
+    """
+    there = by_path(now)
+    found: list[Finding] = []
+    for folder in meant.folders:
+        living = there.get(folder.path)
+        if living is None:
+            found.append(Finding(folder.path, "the folder is not there"))
+        else:
+            found += _folder_shortfall(folder, living, exactly=exactly)
+    return found
+
+
+def is_same(one: SogoFolder, other: SogoFolder) -> bool:
+    """Whether two states of a folder are the same to its users."""
+    return (
+        one.display_name == other.display_name
+        and _roles(one.acl) == _roles(other.acl)
+        and _contents(one) == _contents(other)
+    )
+
+
+def has_other_shares(one: SogoFolder, other: SogoFolder) -> bool:
+    """Whether two states of a folder are shared differently."""
+    return _roles(one.acl) != _roles(other.acl)
+
+
+def shared_with(folder: SogoFolder) -> tuple[str, ...]:
+    """Return the users that a folder is shared with, sorted."""
+    return tuple(user for user, _ in _roles(folder.acl))
+
+
+def has_same_preferences(one: SogoExport, other: SogoExport) -> bool:
+    """Whether two exports hold the same preferences."""
+    return _words(one.preferences or "") == _words(other.preferences or "")
+
+
+def by_path(export: SogoExport) -> Mapping[str, SogoFolder]:
+    """Return the folders of an export by their paths."""
+    return {folder.path: folder for folder in export.folders}
+
+
+def kinds(records: Iterable[SogoRecord]) -> Counter[str]:
+    """Count records by "events", "tasks", "contacts", …."""
+    return Counter(_PLURALS[summary(record.content).kind] for record in records)
+
+
+def fingerprint(export: SogoExport, *, with_shares: bool) -> str:
+    """Return 32 hexadecimal digits that stand for what folders hold."""
+    state = [
+        [
+            folder.path,
+            sorted(_contents(folder).items()),
+            [folder.display_name, _roles(folder.acl)] if with_shares else [],
+        ]
+        for folder in sorted(export.folders, key=lambda folder: folder.path)
+    ]
+    seen = json.dumps(state, ensure_ascii=True)
+    return hashlib.blake2b(seen.encode(), digest_size=16).hexdigest()
+
+
+def fingerprint_of_preferences(export: SogoExport) -> str:
+    """Return 32 hexadecimal digits that stand for a user's preferences."""
+    seen = "\n".join(_words(export.preferences or ""))
+    return hashlib.blake2b(seen.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def _folders_called(export: SogoExport, word: str, system: str) -> set[str]:
+    folders = by_path(export)
+    if word in folders:
+        return {word}
+    found = {
+        folder.path
+        for folder in export.folders
+        if folder.display_name.casefold() == word.casefold()
+    }
+    if not found:
+        raise FolderNotFound(
+            f"There was no calendar or address book {word!r} then.",
+            advice=f"See `mailrewind calendars {system} {export.uid or 'USER'}` for the folders.",
+        )
+    return found
+
+
+def _records_called(export: SogoExport, word: str, system: str) -> list[tuple[SogoFolder, str]]:
+    words = word.casefold().split()
+    found = [
+        (folder, record.name)
+        for folder in export.folders
+        for record in folder.records
+        if record.name == word or _speaks_of(words, record)
+    ]
+    if not found:
+        raise CalendarItemNotFound(
+            f"There was no event or contact {word!r} in these folders then.",
+            advice=f"See `mailrewind calendars {system} {export.uid} FOLDER` for the names.",
+        )
+    return found
+
+
+def _speaks_of(words: Sequence[str], record: SogoRecord) -> bool:
+    title = summary(record.content).title.casefold()
+    return bool(words) and all(word in title for word in words)
+
+
+def _with_records(folder: SogoFolder, records: Sequence[SogoRecord]) -> SogoFolder:
+    names = {record.name for record in records}
+    rest = tuple(record for record in folder.records if record.name not in names)
+    return replace(folder, records=(*rest, *records))
+
+
+def _folder_taken_back(before: SogoFolder, meant: SogoFolder, now: SogoFolder) -> SogoFolder:
+    was, should, living = (_by_name(folder) for folder in (before, meant, now))
+    records = []
+    for name in {**living, **was}:
+        is_untouched = _content(living, name) == _content(should, name)
+        record = (was if is_untouched else living).get(name)
+        if record is not None:
+            records.append(record)
+    has_our_shares = _roles(now.acl) == _roles(meant.acl)
+    return replace(
+        now,
+        acl=before.acl if has_our_shares else now.acl,
+        display_name=before.display_name
+        if now.display_name == meant.display_name
+        else now.display_name,
+        records=tuple(records),
+    )
+
+
+def _folder_shortfall(meant: SogoFolder, now: SogoFolder, *, exactly: bool) -> list[Finding]:
+    should, living = _contents(meant), _contents(now)
+    found = [
+        Finding(f"{meant.path}/{name}", "is not there" if name not in living else "is not as meant")
+        for name, content in should.items()
+        if living.get(name) != content
+    ]
+    if exactly:
+        later = living.keys() - should.keys()
+        found += [Finding(f"{meant.path}/{name}", "should not be there") for name in sorted(later)]
+    if _roles(now.acl) != _roles(meant.acl):
+        found.append(Finding(meant.path, "is not shared as it was meant to be"))
+    if now.display_name != meant.display_name:
+        found.append(Finding(meant.path, "does not have the display name that was meant"))
+    return found
+
+
+def _by_name(folder: SogoFolder) -> dict[str, SogoRecord]:
+    return {record.name: record for record in folder.records}
+
+
+def _contents(folder: SogoFolder) -> dict[str, str]:
+    return {record.name: record.content for record in folder.records}
+
+
+def _content(records: Mapping[str, SogoRecord], name: str) -> str | None:
+    record = records.get(name)
+    return None if record is None else record.content
+
+
+def _roles(acl: Opaque) -> list[tuple[str, list[str]]]:
+    """Return who may do what, in one order: SOGo gives a user's roles in any."""
+    granted = [(_bare(user), sorted(_words(roles))) for user, roles in _GRANT.findall(acl)]
+    return sorted((user, roles) for user, roles in granted if roles)
+
+
+def _words(text: str) -> list[str]:
+    return [_bare(word) for word in _WORD.findall(text)]
+
+
+def _bare(word: str) -> str:
+    return word.strip('"')
