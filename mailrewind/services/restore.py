@@ -45,6 +45,7 @@ from mailrewind.services.verify import Delivered, read_back
 logger = logging.getLogger(__name__)
 
 _READ_BEFOREHAND = 500
+_SAMPLE = 20
 _KEEP_FREE_BYTES = 64 * 1024 * 1024
 _UNREADABLE = "the archive does not give its content"
 
@@ -81,19 +82,9 @@ class Restore:
             MailboxNotFound: The mailbox did not exist then, or does not exist now.
             FolderNotFound, MessageNotFound: It did not exist at that moment.
             MomentUnclear, MomentInFuture, MomentTooEarly, RestorePointNotFound: As they say.
+            KeyDoesNotFit: The living mail system could not read what would be added.
         """
-        plan = self._plan(request)
-        self._state.save_plan(plan)
-        logger.info(
-            "plan %s for %s as of %s: %s to add, %s present, %s moved",
-            plan.id,
-            request.mailbox,
-            plan.point,
-            len(plan.selection.additions),
-            plan.selection.present,
-            sum(count for _, count in plan.selection.moved),
-        )
-        return plan
+        return self._kept(self._plan(request, sample=_SAMPLE))
 
     def execute(
         self, plan_id: str, *, initiator: str, reason: str = "", report: Report | None = None
@@ -105,6 +96,7 @@ class Restore:
             PlanOutdated: It would do something else by now; names the plan that would.
             LeaseHeld, SystemHeld: Another restore works on the mailbox, or on the whole system.
             OverQuota, NoSpace: It does not fit.
+            KeyDoesNotFit: The living mail system could not read any of it; nothing was added.
             VerificationFailed: Some messages are not back; the report names them.
         """
         planned = self._state.plan(plan_id)
@@ -132,7 +124,7 @@ class Restore:
             MailrewindError: Whatever ``plan`` and ``execute`` raise.
         """
         with self._lease(request, f"a restore by {request.initiator}"):
-            return self._execute(self.plan(request), report)
+            return self._execute(self._kept(self._plan(request)), report)
 
     def undo(self, report_id: str, *, initiator: str, reason: str = "") -> RestoreReport:
         """Take out what a restore added, as far as it is still as it was delivered.
@@ -179,7 +171,25 @@ class Restore:
             wait=self._lease_wait,
         )
 
-    def _plan(self, request: RestoreRequest) -> RestorePlan:
+    def _kept(self, plan: RestorePlan) -> RestorePlan:
+        self._state.save_plan(plan)
+        logger.info(
+            "plan %s for %s as of %s: %s to add, %s present, %s moved",
+            plan.id,
+            plan.request.mailbox,
+            plan.point,
+            len(plan.selection.additions),
+            plan.selection.present,
+            sum(count for _, count in plan.selection.moved),
+        )
+        return plan
+
+    def _plan(self, request: RestoreRequest, *, sample: int = 0) -> RestorePlan:
+        """Plan; of very many messages, ``sample`` are read beforehand.
+
+        Where the plan is carried out at once, none need be: each is looked at once more before
+        the first is delivered.
+        """
         connected = self._connect(request.system)
         now = self._clock()
         point = resolve(connected, self._state, request.at, now=now, zone=self._zone)
@@ -192,7 +202,7 @@ class Restore:
             request,
             top="" if request.into == "same" else top,
         )
-        unreadable, findings = _try_reading(connected, point, selection)
+        unreadable, findings = _try_reading(connected, point, selection, sample=sample)
         return RestorePlan(
             id=secrets.token_hex(4),
             request=request,
@@ -224,6 +234,8 @@ class Restore:
                 )
             except BaseException as error:  # cancelled, too: what is in by now must be told
                 failure = error
+            else:
+                failure = stream.useless()
         added, failed, unread = _look(connected, plan, before, stream, failure)
         quota, unasked = _quota_afterwards(connected, plan.request.mailbox)
         done = RestoreReport(
@@ -301,6 +313,12 @@ class _Stream:
                     Progress(len(self.delivered), len(self._by_path), "messages", "bringing back")
                 )
 
+    def useless(self) -> KeyDoesNotFit | None:
+        """Return the error for a restore of which not one message could be delivered."""
+        if self.delivered or not self.refused:
+            return None
+        return _key_does_not_fit(self._point, next(iter(self.refused.values())))
+
     def again(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Yield contents as the point holds them."""
         return contents(self._connected.archives_of(self._point), self._point, paths)
@@ -360,7 +378,7 @@ def _refuse_unknown(
 
 
 def _try_reading(
-    connected: ConnectedSystem, point: RestorePoint, selection: Selection
+    connected: ConnectedSystem, point: RestorePoint, selection: Selection, *, sample: int
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
     """Return what the archive does not give, and what the plan's reader should know."""
     where = {addition.message.path: addition for addition in selection.additions}
@@ -368,7 +386,8 @@ def _try_reading(
         Finding(folder, f"{count} of the wanted messages lie here now and stay here")
         for folder, count in selection.moved
     )
-    asked = list(where)[:_READ_BEFOREHAND]
+    is_many = len(where) > _READ_BEFOREHAND
+    asked = list(where)[:sample] if is_many else list(where)
     archives = connected.archives_of(point)
     objections = {
         path: connected.mail.objection(content)
@@ -380,8 +399,8 @@ def _try_reading(
         for path in asked
         if (reason := objections.get(path, _UNREADABLE))
     )
-    if len(asked) < len(where):
-        text = f"{len(asked):,} of {len(where):,} messages were read beforehand"
+    if is_many:
+        text = f"{len(where):,} messages are too many to be read beforehand; {len(asked)} were"
         return unreadable, (*moved, Finding(point.name, text))
     return unreadable, moved
 
@@ -393,10 +412,14 @@ def _refuse_if_useless(objections: Sequence[str], point: RestorePoint) -> None:
         KeyDoesNotFit: The mail system objects to each message that was looked at.
     """
     if objections and all(objections):
-        raise KeyDoesNotFit(
-            f"the mail system could not read what {point.name} holds: {objections[0]}",
-            advice="Put the key of that time beside the present one: see `docs/restoring.md`.",
-        )
+        raise _key_does_not_fit(point, objections[0])
+
+
+def _key_does_not_fit(point: RestorePoint, objection: str) -> KeyDoesNotFit:
+    return KeyDoesNotFit(
+        f"the mail system could not read what {point.name} holds: {objection}",
+        advice="Put the key of that time beside the present one: see docs/mailcow.md, keys.",
+    )
 
 
 def _refuse_what_does_not_fit(plan: RestorePlan) -> None:

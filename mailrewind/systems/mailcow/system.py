@@ -1,6 +1,7 @@
 """A mailcow as a mail system: its mail is read from the volume, and written by its own Dovecot."""
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -33,6 +34,9 @@ from mailrewind.systems.mailcow.layout import (
 from mailrewind.systems.maildirs import Maildirs, Places
 
 logger = logging.getLogger(__name__)
+
+# "mail_crypt_global_private_key2 = </mail_crypt/old.pem" opens what was encrypted before.
+_PRIVATE_KEYS = re.compile(r"mail_crypt_global_private_key\d*\s*=\s*</mail_crypt/([^/\s]+)$", re.M)
 
 
 class MailcowSystem(Maildirs):
@@ -128,9 +132,10 @@ class MailcowSystem(Maildirs):
             wanted = key_ids_of(content[:HEAD_BYTES])
         except MailSystemError as error:
             return str(error)
-        if self._keys.keys() & wanted:
+        if self._living_keys.intersection(wanted):
             return ""
-        return f"it is encrypted for the key {_short(wanted)}, and mailcow has {self._known_keys}"
+        known = _short(sorted(self._living_keys)) or "none"
+        return f"it is encrypted for the key {_short(wanted)}, and Dovecot has {known}"
 
     @contextmanager
     def capture(self) -> Iterator[Capture]:
@@ -202,9 +207,18 @@ class MailcowSystem(Maildirs):
     def _keys(self) -> Keys:
         return load_keys(*self.installation.private_keys())
 
-    @property
-    def _known_keys(self) -> str:
-        return _short(list(self._keys)) or "none"
+    @cached_property
+    def _living_keys(self) -> frozenset[str]:
+        """Ids of the keys with which Dovecot itself opens mail.
+
+        Raises:
+            MailSystemError: It cannot be asked, or a key cannot be read.
+        """
+        done = self.installation.project.execute(DOVECOT, ["doveconf", "-n", "-P"])
+        files = _PRIVATE_KEYS.findall(done.stdout.decode(errors="replace"))
+        crypt = self.installation.crypt
+        there = [crypt / name for name in files if (crypt / name).is_file()]
+        return frozenset(load_keys(*(path.read_bytes() for path in there)))
 
 
 def _pattern_of(directory: Path) -> str:
