@@ -844,6 +844,66 @@ class Garbage(Protocol):
         ...
 
 
+class Rebuilding(Protocol):
+    """An installation of a mail system that is to become another one, from its archives.
+
+    A VOLUME is a directory of the installation that an archive knows by the same name.
+
+    Attributes:
+        directory: The mail system's own, with its settings.
+    """
+
+    directory: Path
+
+    def is_laid_out(self) -> bool:
+        """Whether the installation has been started once, so that its volumes are there."""
+        ...
+
+    def obstacles(self) -> Sequence[str]:
+        """Say what is in the installation already, such as mailboxes; nothing if it is empty.
+
+        Raises:
+            MailSystemError: It cannot be found out.
+        """
+        ...
+
+    def volumes(self) -> Mapping[str, Path]:
+        """Return where the volumes lie that archives hold, by name."""
+        ...
+
+    def is_cleared_first(self, volume: str) -> bool:
+        """Whether nothing may stay in a volume of what is in it."""
+        ...
+
+    def objection(self, settings: bytes) -> str:
+        """Say why the archived settings cannot be brought to this installation, or ""."""
+        ...
+
+    def put_settings(self, settings: bytes) -> Sequence[Finding]:
+        """Bring the archived settings in, but for what the running services depend on.
+
+        Returns:
+            What has to be done for the settings to have their effect.
+        """
+        ...
+
+    def kept_files(self) -> Sequence[str]:
+        """Return which files of its directory stay as they are where they are there."""
+        ...
+
+    def label(self, directory: Path) -> None:
+        """Give all below a directory the security label that the directory itself has."""
+        ...
+
+    def alone(self, *, holder: str) -> AbstractContextManager[None]:
+        """Keep all services but the database stopped for the time of the block.
+
+        Raises:
+            RecoveryNotArmed: Nothing was stopped.
+        """
+        ...
+
+
 class Catalog(Protocol):
     """Which message was in which folder of which mailbox of one system, from when to when.
 

@@ -21,19 +21,24 @@ from mailrewind.services.calendar_listing import BrowseCalendars
 from mailrewind.services.calendars import RestoreCalendars
 from mailrewind.services.connected import ConnectedSystem
 from mailrewind.services.deleted import RestoreDeleted
+from mailrewind.services.dumps import Dumps
 from mailrewind.services.exports import Exports
 from mailrewind.services.operations import Operations
 from mailrewind.services.replacing import ReplaceMailbox
 from mailrewind.services.restore import Restore
 from mailrewind.services.retain import Retain
+from mailrewind.services.server import RestoreServer
 from mailrewind.services.undo import Undo
 from mailrewind.services.watch import Watch
 from mailrewind.state.state import SqlState
+from mailrewind.systems.mailcow.database import MailcowDatabase
 from mailrewind.systems.mailcow.garbage import MailcowGarbage
 from mailrewind.systems.mailcow.installation import Installation
 from mailrewind.systems.mailcow.parts import ServerPart
+from mailrewind.systems.mailcow.server import MailcowServer
 from mailrewind.systems.mailcow.sogo import SogoCalendars
 from mailrewind.systems.mailcow.sogo_part import SogoPart
+from mailrewind.systems.mailcow.sql_part import SqlPart
 from mailrewind.systems.mailcow.swapping import MailcowSwapping
 from mailrewind.systems.mailcow.system import MailcowSystem
 from mailrewind.systems.maildir import Doveadm, MaildirSettings, MaildirSystem
@@ -107,6 +112,7 @@ class _Wiring:
         self.state = cache(self._state)
         self.archives = cache(self._archives)
         self.connect = cache(self._connect)
+        self.back_up = cache(self._back_up)
 
     def services(self) -> Services:
         config, clock, zone = self._config, self.clock, self.zone
@@ -120,7 +126,7 @@ class _Wiring:
         return Services(
             config=config,
             state=state,
-            back_up=BackUp(self.connect, state, process=this_process(), clock=clock),
+            back_up=self.back_up(),
             adopt=Adopt(self.connect, state, clock=clock),
             browse=Browse(self.connect, state, zone=zone, clock=clock),
             restore=restore,
@@ -138,6 +144,9 @@ class _Wiring:
     def calendar_archives(self) -> CalendarArchives:
         """Return what finds exports of calendars in restore points."""
         return CalendarArchives(self.connect, self.state(), zone=self.zone, clock=self.clock)
+
+    def _back_up(self) -> BackUp:
+        return BackUp(self.connect, self.state(), process=this_process(), clock=self.clock)
 
     def _state(self) -> State:
         url = self._config.state_url.resolve() if self._config.state_url else None
@@ -207,10 +216,16 @@ class _Mailcow:
         self.mail = MailcowSystem(
             name, self._installation, parts=self._parts(), exclude=configured.exclude
         )
+        data_dir = wiring.data_dir
+        self._database = MailcowDatabase(self._installation, system=name, data_dir=data_dir)
+        self._server = MailcowServer(
+            self._installation, self.mail, self._database, system=name, data_dir=data_dir
+        )
 
     def _parts(self) -> list[Part]:
         """Return what is archived after the mail, in this order."""
         return [
+            SqlPart(self._installation),
             ServerPart(self._installation),
             SogoPart(self.calendars),
         ]
@@ -221,9 +236,18 @@ class _Mailcow:
         zone, clock = wiring.zone, wiring.clock
         swapping = MailcowSwapping(self.mail)
         garbage = MailcowGarbage(self.mail, self._api_key)
+        dumps = Dumps(connect, state, self._database.dump_path, zone, clock)
         operations: list[Operation] = [
             ReplaceMailbox(connect, state, swapping, zone=zone, clock=clock),
             RestoreDeleted(connect, state, garbage, swapping, zone=zone, clock=clock),
+            RestoreServer(
+                connect,
+                dumps,
+                self._database,
+                self._server,
+                index=wiring.back_up().index,
+                data_dir=wiring.data_dir,
+            ),
             RestoreCalendars(connect, wiring.calendar_archives(), data_dir=wiring.data_dir),
         ]
         return {operation.name: operation for operation in operations}
