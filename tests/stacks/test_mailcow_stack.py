@@ -3,8 +3,11 @@
 import imaplib
 import json
 import re
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import docker
 import pytest
@@ -307,6 +310,35 @@ def test_containers_made_anew_keep_what_the_volumes_hold(mailcow: MailcowStack) 
     mailcow.recreate()
     with mailcow.imap(ADA) as imap:
         assert imap.select("Kept", readonly=True) == ("OK", [b"1"])
+
+
+def test_the_database_is_dumped_as_root_in_its_container(mailcow: MailcowStack) -> None:
+    script = 'exec mariadb-dump -uroot -p"$MYSQL_ROOT_PASSWORD" --single-transaction mailcow'
+    status, dump, said = mailcow.run("mysql", "bash", "-c", script)
+    assert (status, said) == (0, "")
+    assert dump.splitlines()[-1].startswith("-- Dump completed on ")
+    assert set(re.findall("^CREATE TABLE `(.*)`", dump, re.MULTILINE)) >= {"mailbox", "sogo_store"}
+
+
+def test_the_stack_of_a_killed_process_goes_with_the_next_start() -> None:
+    code = (
+        "from tests.stacks.mailcow.stack import MailcowStack\n"
+        "stack = MailcowStack(watchdog=False)\n"
+        "stack.start()\n"
+        "print(stack.project, stack.directory, flush=True)\n"
+        "import time; time.sleep(300)\n"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    with killed:
+        assert killed.stdout is not None
+        project, directory = killed.stdout.readline().split()
+        killed.kill()
+    with MailcowStack(watchdog=False) as stack:
+        label: dict[str, str | list[str] | bool] = {"label": f"{PROJECT}={project}"}
+        assert stack.client.containers.list(all=True, filters=label) == []
+        assert stack.client.volumes.list(filters=label) == []
+        assert stack.client.networks.list(filters=label) == []
+    assert not Path(directory).parent.exists()
 
 
 def test_nothing_is_left_of_a_stack() -> None:
