@@ -8,13 +8,16 @@ from mailrewind.cli import options, shapes, show
 from mailrewind.cli.bar import bar
 from mailrewind.cli.grammar import Command, Group
 from mailrewind.cli.invocation import Invocation
+from mailrewind.cli.operation import show_report, show_undo_plan
+from mailrewind.cli.operations import account, calendars, database, deleted, server
 from mailrewind.model.mail import Quota
+from mailrewind.model.operations import OperationReport
 from mailrewind.model.restores import Into, RestorePlan, RestoreReport, RestoreRequest
 
 
 @click.group(cls=Group)
 def restore() -> None:
-    """Bring back what is missing; nothing that is there is changed."""
+    """Bring back what was there: a plan first, and nothing lost without a confirmation."""
 
 
 @restore.command()
@@ -47,8 +50,9 @@ def restore() -> None:
     "--also-moved", is_flag=True, help="Put back into its old folder what was moved elsewhere, too."
 )
 @click.option("--over-quota", is_flag=True, help="Go on when the quota would be exceeded.")
-@click.option("--plan", "plan_id", metavar="ID", help="Carry out this plan, and no other.")
+@options.plan_id
 @options.reason
+@options.tell
 @options.yes
 @click.pass_obj
 def mailbox(
@@ -64,6 +68,7 @@ def mailbox(
     over_quota: bool,
     plan_id: str | None,
     reason: str,
+    tell: str,
     yes: bool,
 ) -> None:
     """Bring the messages that MAILBOX has lost back."""
@@ -78,6 +83,7 @@ def mailbox(
         over_quota=over_quota,
         reason=reason,
         initiator=invocation.initiator,
+        tell=tell,
     )
     if not yes:
         _show_plan(invocation, _planned(invocation, request, plan_id))
@@ -94,18 +100,28 @@ def mailbox(
     _show_report(invocation, done)
 
 
+for each in (calendars, deleted, account, database, server):
+    restore.add_command(each)
+
+
 @click.command(cls=Command)
 @click.argument("report")
 @options.reason
 @options.yes
 @click.pass_obj
 def undo(invocation: Invocation, report: str, *, reason: str, yes: bool) -> None:
-    """Take out again what the restore REPORT added, as far as it is still as it was delivered."""
+    """Take back what the restore REPORT did: messages, as far as nobody has touched them since."""
     if not yes:
-        done = invocation.services.state.restore_report(report)
-        _show_undo_plan(invocation, done)
+        done = invocation.services.undo.report(report)
+        if isinstance(done, OperationReport):
+            show_undo_plan(invocation, done)
+        else:
+            _show_undo_plan(invocation, done)
         return
-    undone = invocation.services.restore.undo(report, initiator=invocation.initiator, reason=reason)
+    undone = invocation.services.undo.undo(report, initiator=invocation.initiator, reason=reason)
+    if isinstance(undone, OperationReport):
+        show_report(invocation, undone)
+        return
     if invocation.as_json:
         invocation.print_json(shapes.restore_report(undone))
         return

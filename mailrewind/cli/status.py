@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailrewind.cli import shapes, show
+from mailrewind.cli import operation_shapes, shapes, show
 from mailrewind.cli.grammar import Command, tell
 from mailrewind.cli.invocation import Invocation
 from mailrewind.cli.prefect_side import PrefectSide
 from mailrewind.errors import MailrewindError
+from mailrewind.model.operations import OperationReport
 from mailrewind.model.restores import RestoreReport
+from mailrewind.ports import WHOLE_SYSTEM
+from mailrewind.services.broken_off import broken_off_text
 
 if TYPE_CHECKING:
     from mailrewind.services.watch import Alarm, Overview, SystemOverview
@@ -27,7 +30,11 @@ def status(invocation: Invocation) -> None:
     side = PrefectSide(invocation.config.prefect.port)
     if invocation.as_json:
         prefect = {"address": side.address, "answers": side.answers()}
-        invocation.print_json(shapes.overview(overview) | {"prefect": prefect})
+        beyond = {
+            "operations": [operation_shapes.operation_report(each) for each in overview.operations],
+            "broken_off": [report.id for report in overview.broken_off],
+        }
+        invocation.print_json(shapes.overview(overview) | beyond | {"prefect": prefect})
         return
     _show_systems(overview, invocation)
     _show_restores(overview, invocation)
@@ -113,9 +120,20 @@ def _show_restores(overview: "Overview", invocation: Invocation) -> None:
         show.table(
             ("Restore running", "System", "By", "Since"),
             [
-                (lease.mailbox, lease.system, lease.holder, show.age(lease.since, overview.at))
+                (
+                    "the whole system" if lease.mailbox == WHOLE_SYSTEM else lease.mailbox,
+                    lease.system,
+                    lease.holder,
+                    show.age(lease.since, overview.at),
+                )
                 for lease in overview.leases
             ],
+        )
+    if overview.operations:
+        show.line()
+        show.table(
+            ("Last restores beyond messages", "What", "Result", "When", "By", ""),
+            [_operation_row(report, overview, invocation) for report in overview.operations],
         )
     if not overview.restores:
         return
@@ -142,6 +160,21 @@ def _restore_row(
     )
 
 
+def _operation_row(
+    report: OperationReport, overview: "Overview", invocation: Invocation
+) -> tuple[str, ...]:
+    row = operation_shapes.restored(report, overview.leases)
+    when = show.moment(report.started_at, invocation.zone)
+    return (
+        report.id,
+        report.plan.request.deed,
+        row["result"],
+        f"{when}, {show.age(report.started_at, overview.at)}",
+        row["initiator"],
+        "" if row["status"] == "done" else row["status"],
+    )
+
+
 def _show_prefect(side: PrefectSide) -> None:
     show.line()
     if side.answers():
@@ -155,6 +188,8 @@ def _show_prefect(side: PrefectSide) -> None:
 
 def _show_wrong(overview: "Overview", invocation: Invocation) -> None:
     show.line()
+    for report in overview.broken_off:
+        show.line(f"BROKEN OFF: {broken_off_text(report)}.")
     if overview.alarms:
         _show_alarms(overview.alarms, invocation)
         return
