@@ -17,7 +17,7 @@ time_zone: Europe/Athens
 data_dir: {root}/data
 repositories:
   main:
-    location: {root}/repository
+    location: {repository}
     passphrase: {{file: {root}/passphrase}}
 systems:
   office:
@@ -33,12 +33,15 @@ class MailcowOffice:
 
     Attributes:
         stack: The mailcow.
-        root: Where configuration, data and repository lie.
+        root: Where configuration and data lie.
+        more: Further lines of the system's configuration.
+        repository: Where it is; below ``root`` by default.
     """
 
     stack: MailcowStack
     root: Path
     more: str = ""
+    repository: Path | None = None
     services: Services = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +49,10 @@ class MailcowOffice:
         passphrase = self.root / "passphrase"
         passphrase.write_text("correct horse\n")
         passphrase.chmod(0o600)
-        text = _CONFIGURATION.format(root=self.root, directory=self.stack.directory)
+        self.repository = self.repository or self.root / "repository"
+        text = _CONFIGURATION.format(
+            root=self.root, directory=self.stack.directory, repository=self.repository
+        )
         self.configuration.write_text(text + self.more)
         self.services = self.wire()
 
