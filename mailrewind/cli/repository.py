@@ -48,6 +48,29 @@ def init(invocation: Invocation, name: str) -> None:
         _say_what_to_keep(invocation, name)
 
 
+@repository.command()
+@click.argument("system")
+@click.pass_obj
+def adopt(invocation: Invocation, system: str) -> None:
+    """Know the restore points of SYSTEM that stand in its repository, as on a new machine.
+
+    What is known already stays as it is; the catalogue catches up afterwards.
+    """
+    services = invocation.services
+    done = services.adopt.run(system)
+    points = services.state.points(system)
+    if done.adopted:
+        with bar() as report:
+            services.back_up.index(points[-1].name, report=report)
+    if invocation.as_json:
+        invocation.print_json(shapes.adopt_report(done))
+        return
+    adopted = show.count(len(done.adopted), "restore point")
+    show.line(f"{adopted} adopted, {done.known} known before.")
+    for finding in done.findings:
+        show.line(f"Finding: {finding.subject} {finding.text}")
+
+
 @repository.command(name="list")
 @click.argument("name")
 @click.option(

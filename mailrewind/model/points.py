@@ -1,5 +1,6 @@
 """Restore points: the archives that one backup run made, seen as a moment to return to."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,10 @@ from enum import StrEnum
 MAIL = "mail"
 LATE = "late"
 _STAMP = "%Y-%m-%dT%H:%M:%SZ"
+_ARCHIVE = re.compile(
+    r"(?P<prefix>[A-Za-z0-9][A-Za-z0-9._-]*)-"
+    r"(?P<stamp>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)-(?P<part>.+)"
+)
 
 
 class PointStatus(StrEnum):
@@ -60,6 +65,41 @@ def is_mail(part: str) -> bool:
 def point_name(system: str, taken_at: datetime) -> str:
     """Name a restore point, such as "office-2026-11-12T12:14:00Z"."""
     return f"{system}-{taken_at.astimezone(UTC).strftime(_STAMP)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveName:
+    """What the name of an archive of a restore point says.
+
+    Attributes:
+        prefix: What the names of the system's points begin with.
+        taken_at: The point's moment, UTC.
+        part: Which archive of the point it is.
+    """
+
+    prefix: str
+    taken_at: datetime
+    part: str
+
+    @property
+    def point(self) -> str:
+        """Name of the restore point."""
+        return point_name(self.prefix, self.taken_at)
+
+
+def read_archive_name(name: str) -> ArchiveName | None:
+    """Take an archive's name apart; None if no restore point has such archives.
+
+    A prefix has no colon, so only one moment can be meant, whatever the part is called.
+    """
+    match = _ARCHIVE.fullmatch(name)
+    if match is None:
+        return None
+    try:
+        taken_at = datetime.strptime(match["stamp"], _STAMP).replace(tzinfo=UTC)
+    except ValueError:  # a 30th of February
+        return None
+    return ArchiveName(match["prefix"], taken_at, match["part"])
 
 
 def newest(points: Iterable[RestorePoint]) -> RestorePoint | None:

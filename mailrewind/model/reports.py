@@ -91,6 +91,23 @@ class BackupReport:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptReport:
+    """What was found in a repository that the state did not know.
+
+    Attributes:
+        system: Name of the system.
+        adopted: Names of the restore points that are known from now on, oldest first.
+        known: How many points of the repository were known before.
+        findings: What lies there and is no complete point of this system.
+    """
+
+    system: str
+    adopted: tuple[str, ...]
+    known: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RetainReport:
     """What one run of retention did.
 

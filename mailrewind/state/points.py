@@ -41,6 +41,29 @@ class Points:
                 _add_part(connection, point.name, part)
         self._renewals.begin(point.name, lambda: self._renew(point.name))
 
+    def enter(self, point: RestorePoint) -> None:
+        """Write the row of a point that stands already; see ``ports.State``."""
+        name = point.name
+        with self._database.write() as connection:
+            row = connection.execute(
+                select(restore_point.c.system).where(restore_point.c.name == name)
+            ).one_or_none()
+            if row is not None:
+                raise ArchiveExists(f"The restore point {name} is known to {row.system} already.")
+            connection.execute(
+                insert(restore_point).values(
+                    name=name,
+                    system=point.system,
+                    repository=point.repository,
+                    taken_at=point.taken_at,
+                    status=PointStatus.COMPLETE.value,
+                    ended_at=self._liveness.now(),
+                    **self._liveness.signature(self._liveness.process),
+                )
+            )
+            for part in point.parts:
+                _add_part(connection, name, part)
+
     def add_part(self, point: str, part: str) -> None:
         """Note that one archive stands."""
         with self._database.write() as connection:

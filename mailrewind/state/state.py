@@ -103,6 +103,14 @@ class SqlState:
         """
         self._points.begin(point, process)
 
+    def enter_point(self, point: RestorePoint) -> None:
+        """Write the row of a complete point whose archives were found standing.
+
+        Raises:
+            ArchiveExists: There is a row of this name, in whatever status.
+        """
+        self._points.enter(point)
+
     def add_part(self, point: str, part: str) -> None:
         """Note that one archive of a point stands; noting it twice is no error.
 

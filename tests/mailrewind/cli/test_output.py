@@ -34,6 +34,7 @@ PRINTED = {
     "examined thing": ("doctor",),
     "error": ("points", "nowhere"),
     "restore report": ("restore", "mailbox", "office", ADA, "--yes"),
+    "adopt report": ("repository", "adopt", "office"),
     "restored": ("restores",),
     "retain report": ("retain", "office", "--yes"),
     "backup report": ("backup", "office", "--yes"),

@@ -11,7 +11,7 @@ import pytest
 
 from mailrewind.borg.settings import host_id
 from tests.command import Call
-from tests.office import Office
+from tests.office import ADA, Office
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +176,29 @@ def test_removed_repository_is_accepted_as_gone(
     accepted = call("repository", "list", "main", "--accept-moved", "--json", config=moved)
     assert (accepted.exit_code, json.loads(accepted.stdout)) == (0, [])
     assert "The next backup makes a new one." in accepted.stderr
+
+
+def test_points_of_a_repository_are_adopted_and_can_be_looked_into(tmp_path: Path) -> None:
+    office = Office(tmp_path / "office")
+    office.add_many(2)
+    first = office.back_up()
+    office.add()
+    second = office.back_up()
+    call = Call(office.configuration)
+    shutil.rmtree(office.root / "data")
+    assert json.loads(call("points", "office", "--json").stdout) == []
+
+    adopted = call("repository", "adopt", "office")
+
+    assert adopted.stdout == "2 restore points adopted, 0 known before.\n"
+    counts = {
+        point: json.loads(call("folders", "office", ADA, "--at", point, "--json").stdout)[0]
+        for point in (first, second)
+    }
+    assert {point: folder["messages"] for point, folder in counts.items()} == {first: 2, second: 3}
+    assert json.loads(call("repository", "adopt", "office", "--json").stdout) == {
+        "system": "office",
+        "adopted": [],
+        "known": 2,
+        "findings": [],
+    }
