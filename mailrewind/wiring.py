@@ -13,6 +13,7 @@ from mailrewind.config import Config, DoveadmSettings, MailcowKeys, MaildirKeys,
 from mailrewind.model.retention import RetentionPolicy
 from mailrewind.notify import Apprise, Log, Mail, MailServer, Note, Several
 from mailrewind.ports import MailSystem, Notifier, Operation, Part, State
+from mailrewind.services.account import RestoreAccount
 from mailrewind.services.adopt import Adopt
 from mailrewind.services.back_up import BackUp
 from mailrewind.services.browse import Browse
@@ -20,6 +21,7 @@ from mailrewind.services.calendar_archives import CalendarArchives
 from mailrewind.services.calendar_listing import BrowseCalendars
 from mailrewind.services.calendars import RestoreCalendars
 from mailrewind.services.connected import ConnectedSystem
+from mailrewind.services.database import RestoreDatabase
 from mailrewind.services.deleted import RestoreDeleted
 from mailrewind.services.dumps import Dumps
 from mailrewind.services.exports import Exports
@@ -249,6 +251,8 @@ class _Mailcow:
                 data_dir=wiring.data_dir,
             ),
             RestoreCalendars(connect, wiring.calendar_archives(), data_dir=wiring.data_dir),
+            RestoreDatabase(self._database, dumps, safety=wiring.data_dir / "safety"),
+            RestoreAccount(self._database, dumps, safety=wiring.data_dir / "safety"),
         ]
         return {operation.name: operation for operation in operations}
 

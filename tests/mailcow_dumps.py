@@ -114,6 +114,14 @@ class DumpedMailcow:
         with self.archives.read_stream(archive, self.database.dump_path) as stream:
             return stream.read()
 
+    def pour(self, archive: str) -> None:
+        """Put the database back without our code, whatever there is by now."""
+        root = self.installation.settings["DBROOT"]
+        done = self.installation.project.execute(
+            "mysql-mailcow", ["mariadb", f"-p{root}", "mailcow"], stdin=self.dump(archive)
+        )
+        assert done.returncode == 0, done.stderr
+
     def plan(self, operation: str, at: str, target: str = "", **choices: str) -> OperationPlan:
         chosen = {name: (value,) for name, value in choices.items()}
         request = OperationRequest(operation, SYSTEM, target, at, chosen, initiator="test")

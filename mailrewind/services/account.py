@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mailrewind.errors import NothingToUndo
-from mailrewind.model.databases import Examination, RowStep, steps_from_json, steps_to_json
+from mailrewind.model.databases import (
+    AccountRows,
+    Examination,
+    RowStep,
+    steps_from_json,
+    steps_to_json,
+)
 from mailrewind.model.operations import (
     Draft,
     Effect,
@@ -57,7 +63,7 @@ class RestoreAccount:
             MailrewindError: There is no such dump, or it cannot be read.
         """
         point = self._dumps.point(request.system, request.at)
-        steps, found = self._compare(request, point.name)
+        steps, found = self._compare(request, self._rows(request, point.name))
         from_another = request.is_chosen("from_another")
         findings = refuse_another(request.system, found, from_another=from_another)
         return Draft(
@@ -76,13 +82,14 @@ class RestoreAccount:
             MailServerFailed: A row was changed meanwhile; nothing was put back.
         """
         request = plan.request
-        steps, _ = self._compare(request, plan.draft.point)
+        rows = self._rows(request, plan.draft.point)
+        steps, _ = self._compare(request, rows)
         safety = self._safety / plan.id / _SAFETY
         _write(safety, steps)
         done = self._database.put_back(steps)
         _write(safety, done)
         findings = self._database.settle(request.target)
-        left, _ = self._compare(request, plan.draft.point)
+        left, _ = self._compare(request, rows)
         failed = [Finding(step.table, "a row is not as it was then") for step in left]
         number = Counter(Effect.REVERT if step.before else Effect.ADD for step in done)
         counts = tuple((f"rows {effect}", number[effect]) for effect in (Effect.ADD, Effect.REVERT))
@@ -104,12 +111,14 @@ class RestoreAccount:
         told = self._database.settle(done.plan.request.target)
         return Outcome((("rows taken back", taken),), findings=(*findings, *told))
 
-    def _compare(
-        self, request: OperationRequest, point: str
-    ) -> tuple[Sequence[RowStep], Examination]:
+    def _rows(self, request: OperationRequest, point: str) -> AccountRows:
         found = self._dumps.point(request.system, point)
         with self._dumps.open(found) as pieces:
-            rows = self._database.account_in(pieces, request.target)
+            return self._database.account_in(pieces, request.target)
+
+    def _compare(
+        self, request: OperationRequest, rows: AccountRows
+    ) -> tuple[Sequence[RowStep], Examination]:
         return self._database.plan_account(
             request.target,
             rows,

@@ -256,6 +256,7 @@ class _Living:
         )
         self.columns = [str(column["name"]) for column in structure]
         self.key = [str(c["name"]) for c in structure if c["part"] == "PRI"] or self.columns
+        self.natural_key = [column for column in table.key if column in self.columns]
         self.numbered = {str(c["name"]) for c in structure if "auto_increment" in str(c["extra"])}
         self.rows = self._rows(connection, address, archived) if structure else []
 
@@ -266,7 +267,7 @@ class _Living:
         values: list[Cell] = [address]
         # A row may belong to somebody else by now.
         for row in archived:
-            where, those = _where({column: row.get(column) for column in self.table.key})
+            where, those = _where({column: row.get(column) for column in self.natural_key})
             conditions.append(f"({where})")
             values += those
         wanted = ", ".join(quoted(column) for column in self.columns)
@@ -288,8 +289,8 @@ def _steps(living: _Living, archived: Sequence[Row], scope: _Scope) -> tuple[lis
             left.remove(twin)
     steps = []
     for row in pending:
-        key = [row.get(column) for column in living.table.key]
-        other = next((o for o in left if [o.get(c) for c in living.table.key] == key), None)
+        key = [row.get(column) for column in living.natural_key]
+        other = next((o for o in left if [o.get(c) for c in living.natural_key] == key), None)
         if other is None:
             columns = [c for c in living.columns if c in row and c not in living.numbered]
             steps.append(RowStep(living.table.name, {}, {}, {c: row[c] for c in columns}))
