@@ -4,11 +4,8 @@
 first. So whatever is wanted is put together here as folders, from then and now.
 """
 
-import hashlib
-import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mailrewind.errors import CalendarItemNotFound, FolderNotFound
@@ -16,19 +13,11 @@ from mailrewind.formats.icalendar import summary
 from mailrewind.formats.property_lists import Opaque
 from mailrewind.formats.sogo import SogoExport, SogoFolder, SogoRecord, difference, only
 from mailrewind.model.reports import Finding
+from mailrewind.services.calendar_likeness import by_path, contents, is_same, shares
 
 NO_SHARES = Opaque("{\n}")
 
-_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s{}()=;,"]+')
-_GRANT = re.compile(r'("(?:[^"\\]|\\.)*"|[^\s{}()=;,"]+)\s*=\s*\(([^()]*)\)')
-_PLURALS = {
-    "event": "events",
-    "task": "tasks",
-    "note": "notes",
-    "contact": "contacts",
-    "list": "lists",
-    "": "other records",
-}
+_UID = re.compile(r"^UID(?:;[^:\r\n]*)?:([^\r\n]+)", re.MULTILINE | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +52,48 @@ def chosen(export: SogoExport, wish: Wish, *, system: str) -> SogoExport:
     return only(part, records=records)
 
 
-def to_merge(then: SogoExport, living: SogoExport) -> SogoExport:
+def moved_since(then: SogoExport, living: SogoExport) -> frozenset[tuple[str, str]]:
+    """Return (path, name) of what is missing in its folder and came to another one since.
+
+    Args:
+        then: All folders as they were.
+        living: All folders as they are.
+    """
+    before, now = by_path(then), by_path(living)
+    came = {
+        (_kind_of(path), _identity(record))
+        for path, folder in now.items()
+        for record in folder.records
+        if path not in before or record.name not in contents(before[path])
+    }
+    return frozenset(
+        (path, record.name)
+        for path, folder in before.items()
+        for record in folder.records
+        if (path not in now or record.name not in contents(now[path]))
+        and (_kind_of(path), _identity(record)) in came
+    )
+
+
+def to_merge(
+    then: SogoExport, living: SogoExport, *, moved: Collection[tuple[str, str]] = ()
+) -> SogoExport:
     """Return what a merge has to write: only what is missing, with the shares of now.
 
     Edited records are left out, so that nothing can be done to them.
+
+    Args:
+        then: The wished part of what was there.
+        living: What is there.
+        moved: (path, name) of records that are left out because they are in another folder now.
     """
     folders = []
     now = by_path(living)
     for folder, changed in zip(then.folders, difference(then, living), strict=True):
+        missing = tuple(r for r in changed.missing if (folder.path, r.name) not in moved)
         there = now.get(folder.path)
-        if there is None:
-            folders.append(folder)
-        elif changed.missing:
-            folders.append(replace(there, records=changed.missing))
+        if missing or (there is None and not folder.records):
+            folders.append(replace(there or folder, records=missing))
     return replace(then, folders=tuple(folders))
 
 
@@ -148,60 +166,6 @@ def shortfall(meant: SogoExport, now: SogoExport, *, exactly: bool) -> list[Find
     return found
 
 
-def is_same(one: SogoFolder, other: SogoFolder) -> bool:
-    """Whether two states of a folder are the same to its users."""
-    return (
-        one.display_name == other.display_name
-        and _roles(one.acl) == _roles(other.acl)
-        and _contents(one) == _contents(other)
-    )
-
-
-def has_other_shares(one: SogoFolder, other: SogoFolder) -> bool:
-    """Whether two states of a folder are shared differently."""
-    return _roles(one.acl) != _roles(other.acl)
-
-
-def shared_with(folder: SogoFolder) -> tuple[str, ...]:
-    """Return the users that a folder is shared with, sorted."""
-    return tuple(user for user, _ in _roles(folder.acl))
-
-
-def has_same_preferences(one: SogoExport, other: SogoExport) -> bool:
-    """Whether two exports hold the same preferences."""
-    return _words(one.preferences or "") == _words(other.preferences or "")
-
-
-def by_path(export: SogoExport) -> Mapping[str, SogoFolder]:
-    """Return the folders of an export by their paths."""
-    return {folder.path: folder for folder in export.folders}
-
-
-def kinds(records: Iterable[SogoRecord]) -> Counter[str]:
-    """Count records by "events", "tasks", "contacts", …."""
-    return Counter(_PLURALS[summary(record.content).kind] for record in records)
-
-
-def fingerprint(export: SogoExport, *, with_shares: bool) -> str:
-    """Return 32 hexadecimal digits that stand for what folders hold."""
-    state = [
-        [
-            folder.path,
-            sorted(_contents(folder).items()),
-            [folder.display_name, _roles(folder.acl)] if with_shares else [],
-        ]
-        for folder in sorted(export.folders, key=lambda folder: folder.path)
-    ]
-    seen = json.dumps(state, ensure_ascii=True)
-    return hashlib.blake2b(seen.encode(), digest_size=16).hexdigest()
-
-
-def fingerprint_of_preferences(export: SogoExport) -> str:
-    """Return 32 hexadecimal digits that stand for a user's preferences."""
-    seen = "\n".join(_words(export.preferences or ""))
-    return hashlib.blake2b(seen.encode("utf-8", "replace"), digest_size=16).hexdigest()
-
-
 def _folders_called(export: SogoExport, word: str, system: str) -> set[str]:
     folders = by_path(export)
     if word in folders:
@@ -254,7 +218,7 @@ def _folder_taken_back(before: SogoFolder, meant: SogoFolder, now: SogoFolder) -
         record = (was if is_untouched else living).get(name)
         if record is not None:
             records.append(record)
-    has_our_shares = _roles(now.acl) == _roles(meant.acl)
+    has_our_shares = shares(now.acl) == shares(meant.acl)
     return replace(
         now,
         acl=before.acl if has_our_shares else now.acl,
@@ -266,7 +230,7 @@ def _folder_taken_back(before: SogoFolder, meant: SogoFolder, now: SogoFolder) -
 
 
 def _folder_shortfall(meant: SogoFolder, now: SogoFolder, *, exactly: bool) -> list[Finding]:
-    should, living = _contents(meant), _contents(now)
+    should, living = contents(meant), contents(now)
     found = [
         Finding(f"{meant.path}/{name}", "is not there" if name not in living else "is not as meant")
         for name, content in should.items()
@@ -275,35 +239,28 @@ def _folder_shortfall(meant: SogoFolder, now: SogoFolder, *, exactly: bool) -> l
     if exactly:
         later = living.keys() - should.keys()
         found += [Finding(f"{meant.path}/{name}", "should not be there") for name in sorted(later)]
-    if _roles(now.acl) != _roles(meant.acl):
+    if shares(now.acl) != shares(meant.acl):
         found.append(Finding(meant.path, "is not shared as it was meant to be"))
     if now.display_name != meant.display_name:
         found.append(Finding(meant.path, "does not have the display name that was meant"))
     return found
 
 
+def _kind_of(path: str) -> str:
+    """Return "Calendar" of "Calendar/personal": things move among folders of one kind."""
+    return path.partition("/")[0]
+
+
+def _identity(record: SogoRecord) -> str:
+    """Return what a record keeps when it is moved: its UID or, without one, its content."""
+    match = _UID.search(record.content)
+    return match[1].strip() if match else record.content
+
+
 def _by_name(folder: SogoFolder) -> dict[str, SogoRecord]:
     return {record.name: record for record in folder.records}
-
-
-def _contents(folder: SogoFolder) -> dict[str, str]:
-    return {record.name: record.content for record in folder.records}
 
 
 def _content(records: Mapping[str, SogoRecord], name: str) -> str | None:
     record = records.get(name)
     return None if record is None else record.content
-
-
-def _roles(acl: Opaque) -> list[tuple[str, list[str]]]:
-    """Return who may do what, in one order: SOGo gives a user's roles in any."""
-    granted = [(_bare(user), sorted(_words(roles))) for user, roles in _GRANT.findall(acl)]
-    return sorted((user, roles) for user, roles in granted if roles)
-
-
-def _words(text: str) -> list[str]:
-    return [_bare(word) for word in _WORD.findall(text)]
-
-
-def _bare(word: str) -> str:
-    return word.strip('"')

@@ -8,7 +8,7 @@ from mailrewind.errors import FolderNotFound
 from mailrewind.formats.icalendar import summary
 from mailrewind.formats.sogo import SogoFolder
 from mailrewind.services.calendar_archives import CalendarArchives, ExportSource
-from mailrewind.services.calendar_changes import kinds, shared_with
+from mailrewind.services.calendar_likeness import kinds, shared_with
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from mailrewind.formats.icalendar import summary
 from mailrewind.formats.sogo import SogoExport, SogoFolder, SogoRecord, difference
 from mailrewind.model.operations import Change, Effect
 from mailrewind.model.reports import Finding
-from mailrewind.services.calendar_changes import (
+from mailrewind.services.calendar_likeness import (
     by_path,
     has_other_shares,
     has_same_preferences,
@@ -31,6 +31,8 @@ def changes(work: CalendarWork, *, with_titles: bool) -> Iterator[Change]:
         if folder.path in meant:
             yield from _written(told, meant[folder.path], now.get(folder.path))
         if not work.is_reset:
+            moved = [r for r in since.missing if (folder.path, r.name) in work.moved]
+            yield from told.records(Effect.KEEP, moved, "moved to another folder since, stay there")
             living = [there for _, there in since.changed]
             yield from told.records(Effect.KEEP, living, "changed since, stay as they are")
             yield from told.records(Effect.KEEP, since.newer, "not there then, stay")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from mailrewind.formats.sogo import SogoExport
 from mailrewind.services.calendar_archives import ExportSource
-from mailrewind.services.calendar_changes import fingerprint, fingerprint_of_preferences
+from mailrewind.services.calendar_likeness import fingerprint, fingerprint_of_preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class CalendarWork:
         raw_living: The same, as it was exported.
         written: What SOGo is given; no folders when there is nothing to do.
         meant: What the written folders hold afterwards.
+        moved: (path, name) of what a merge leaves where it was moved to since.
         is_reset: Whether folders are made what they were.
         preferences: What the preferences become; None to leave them alone.
     """
@@ -31,6 +32,7 @@ class CalendarWork:
     raw_living: bytes
     written: SogoExport
     meant: SogoExport
+    moved: frozenset[tuple[str, str]]
     is_reset: bool
     preferences: SogoExport | None
 

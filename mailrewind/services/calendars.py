@@ -4,8 +4,8 @@ Choices:
     mode: "merge" (default) adds what is missing, and nothing else; "reset" makes folders what they
         were, and loses what came since.
     folders: paths such as "Calendar/personal", or display names; none for all.
-    records: names of events and contacts, or words of their titles; none for all. A reset makes just
-        these what they were.
+    records: names of events and contacts, or words of their titles; none for all. A reset makes
+        just these what they were.
     into_user: another user's address.
     preferences: "yes" to bring the preferences back as well.
     titles: "yes" to name events in the plan by their titles; they may be nobody else's business.
@@ -39,12 +39,13 @@ from mailrewind.services.calendar_changes import (
     Wish,
     after_merge,
     chosen,
-    has_same_preferences,
+    moved_since,
     shortfall,
     taken_back,
     to_merge,
     to_reset,
 )
+from mailrewind.services.calendar_likeness import has_same_preferences
 from mailrewind.services.calendar_telling import changes, counts, left_alone, remarks
 from mailrewind.services.calendar_work import CalendarWork, facts
 from mailrewind.services.connected import Connect
@@ -164,10 +165,13 @@ class RestoreCalendars:
         if into != request.target:
             then = _for_another(then, living, into)
         is_reset = mode == "reset"
+        # Who names a single thing wants it back in its place.
+        is_sought = not wish.items and into == request.target
+        moved = moved_since(whole, living) if is_sought and not is_reset else frozenset()
         if is_reset:
             written = to_reset(then, living, whole_folders=not wish.items)
         else:
-            written = to_merge(then, living)
+            written = to_merge(then, living, moved=moved)
         wants_preferences = request.is_chosen("preferences")
         has_them = not wants_preferences or has_same_preferences(whole, living)
         return CalendarWork(
@@ -178,6 +182,7 @@ class RestoreCalendars:
             raw_living=raw_living,
             written=written,
             meant=written if is_reset else after_merge(written, living),
+            moved=moved,
             is_reset=is_reset,
             preferences=None if has_them else replace(whole, folders=()),
         )

@@ -191,6 +191,20 @@ def _broken_off(plan):
     return OperationReport(plan.id, plan, plan.made_at, None, None)
 
 
+def test_an_event_that_was_moved_to_another_calendar_is_not_doubled(desk, ada):
+    desk.stack.make_calendar(ada, "work")
+    desk.delete(ada, "lost", "edited")
+    desk.stack.put_event(ada, "work", "moved.ics", event("Dentist, moved", "lost"))
+    plan = desk.plan(ada)
+    assert plan.draft.changes == (
+        Change(Effect.ADD, CALENDAR, "missing now: edited.ics", 1),
+        Change(Effect.KEEP, CALENDAR, "moved to another folder since, stay there: lost.ics", 1),
+    )
+    assert counted(desk.execute(plan)) == {"events added": 1}
+    assert list(desk.events(ada)) == ["edited.ics"]
+    assert desk.restore(ada, records="lost.ics") == {"events added": 1}
+
+
 def test_one_folder_comes_back_and_no_other(desk, ada):
     desk.delete(ada, "lost")
     desk.stack.groupware.delete(ada, BOOK, "grace.vcf")
