@@ -102,6 +102,15 @@ def newer_credentials_field() -> Any:
     )
 
 
+def from_another_field() -> Any:
+    """Return the field that says whether a dump of another installation is meant."""
+    return Field(
+        default=False,
+        title="From another mailcow",
+        description="Take the dump although another installation made it.",
+    )
+
+
 def plan_or_operate(asked: Asked) -> str:
     """Plan, or carry out; return the id of the plan, or of the restore."""
     if asked.action == "plan":

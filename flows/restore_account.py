@@ -5,7 +5,13 @@ from typing import Literal
 from prefect import flow
 from pydantic import ConfigDict, Field
 
-from flows.asking import AskedAsOf, mailbox_field, newer_credentials_field, plan_or_operate
+from flows.asking import (
+    AskedAsOf,
+    from_another_field,
+    mailbox_field,
+    newer_credentials_field,
+    plan_or_operate,
+)
 from mailrewind.model.operations import OperationRequest, choices
 from tasks.policy import FLOW_TIMEOUT_SECONDS
 
@@ -24,6 +30,7 @@ class RestoreAccountRequest(AskedAsOf):
         description="Which of its settings.",
     )
     keep_newer_credentials: bool = newer_credentials_field()
+    from_another: bool = from_another_field()
 
     @property
     def wanted(self) -> OperationRequest:
@@ -33,7 +40,11 @@ class RestoreAccountRequest(AskedAsOf):
             system=self.system,
             target=self.mailbox.strip(),
             at=self.moment,
-            choices=choices(what=self.what, keep_newer_credentials=self.keep_newer_credentials),
+            choices=choices(
+                what=self.what,
+                keep_newer_credentials=self.keep_newer_credentials,
+                from_another=self.from_another,
+            ),
             reason=self.reason,
             tell=self.tell,
         )

@@ -1,9 +1,16 @@
 """The whole database of a mail system: plan first, then restore."""
 
-from prefect import flow
-from pydantic import ConfigDict
+from typing import Literal
 
-from flows.asking import AskedAsOf, newer_credentials_field, plan_or_operate
+from prefect import flow
+from pydantic import ConfigDict, Field
+
+from flows.asking import (
+    AskedAsOf,
+    from_another_field,
+    newer_credentials_field,
+    plan_or_operate,
+)
 from mailrewind.model.operations import OperationRequest, choices
 from tasks.policy import FLOW_TIMEOUT_SECONDS
 
@@ -14,6 +21,18 @@ class RestoreDatabaseRequest(AskedAsOf):
     model_config = ConfigDict(title="Restore the database")
 
     keep_newer_credentials: bool = newer_credentials_field()
+    returning: Literal["disabled", "as_then"] = Field(
+        default="disabled",
+        title="Accounts that return",
+        description="Whether accounts that were deleted since come back disabled, or as then.",
+    )
+    from_another: bool = from_another_field()
+    returning: Literal["disabled", "as then"] = Field(
+        default="disabled",
+        title="Accounts deleted since",
+        description="How they come back: somebody deleted them, maybe for a reason.",
+    )
+    from_another: bool = from_another_field()
 
     @property
     def wanted(self) -> OperationRequest:
@@ -22,7 +41,11 @@ class RestoreDatabaseRequest(AskedAsOf):
             operation="database",
             system=self.system,
             at=self.moment,
-            choices=choices(keep_newer_credentials=self.keep_newer_credentials),
+            choices=choices(
+                keep_newer_credentials=self.keep_newer_credentials,
+                returning=self.returning,
+                from_another=self.from_another,
+            ),
             reason=self.reason,
             tell=self.tell,
         )

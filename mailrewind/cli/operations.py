@@ -17,6 +17,9 @@ _keep_newer = click.option(
     show_default=True,
     help="Whether passwords, second factors and disabled states that were changed since stay.",
 )
+_from_another = click.option(
+    "--from-another", is_flag=True, help="Take the dump although another installation made it."
+)
 
 
 @click.command(cls=Command)
@@ -126,6 +129,14 @@ def deleted(
 @click.argument("system")
 @options.at
 @_keep_newer
+@click.option(
+    "--returning",
+    type=click.Choice(["disabled", "as-then"]),
+    default="disabled",
+    show_default=True,
+    help="How accounts come back that were deleted since.",
+)
+@_from_another
 @confirmed
 @click.pass_obj
 def database(
@@ -134,6 +145,8 @@ def database(
     *,
     at: str,
     keep_newer_credentials: bool,
+    returning: str,
+    from_another: bool,
     how: How,
 ) -> None:
     """Make the whole database of SYSTEM what it was; the plan names each account it changes."""
@@ -141,7 +154,11 @@ def database(
         operation="database",
         system=system,
         at=at,
-        choices=choices(keep_newer_credentials=keep_newer_credentials),
+        choices=choices(
+            keep_newer_credentials=keep_newer_credentials,
+            returning=returning.replace("-", " "),
+            from_another=from_another,
+        ),
     )
     go(invocation, request, ("restore", "database", system), how)
 
@@ -158,6 +175,7 @@ def database(
     help="Only this of its settings; may be repeated. Default: all.",
 )
 @_keep_newer
+@_from_another
 @confirmed
 @click.pass_obj
 def account(
@@ -168,6 +186,7 @@ def account(
     at: str,
     what: tuple[str, ...],
     keep_newer_credentials: bool,
+    from_another: bool,
     how: How,
 ) -> None:
     """Bring the settings of the account MAILBOX back; everybody else's stay."""
@@ -176,7 +195,9 @@ def account(
         system=system,
         target=mailbox,
         at=at,
-        choices=choices(what=what, keep_newer_credentials=keep_newer_credentials),
+        choices=choices(
+            what=what, keep_newer_credentials=keep_newer_credentials, from_another=from_another
+        ),
     )
     go(invocation, request, ("restore", "account", system, mailbox), how)
 

@@ -37,7 +37,7 @@ class RestoreDatabase:
     Choices:
         keep_newer_credentials: "yes" (default): what decides about logins stays as it is now.
         returning: What becomes of accounts that were deleted since: "disabled" (default) or
-            "as_then".
+            "as then".
         from_another: "yes" takes the dump of another installation.
 
     Args:
@@ -144,9 +144,9 @@ class RestoreDatabase:
 def _returning(request: OperationRequest) -> Returning:
     keeps = request.chosen("keep_newer_credentials", "yes")
     returning = request.chosen("returning", "disabled")
-    if keeps not in {"yes", "no"} or returning not in {"disabled", "as_then"}:
+    if keeps not in {"yes", "no"} or returning not in {"disabled", "as then"}:
         raise ChoiceNeeded(
-            f"keep_newer_credentials is yes or no, returning is disabled or as_then: not {keeps!r}"
+            f"keep_newer_credentials is yes or no, returning is disabled or as then: not {keeps!r}"
             f" and {returning!r}"
         )
     return Returning(keeps_credentials=keeps == "yes", disables_returning=returning == "disabled")

@@ -193,7 +193,7 @@ def test_the_new_password_and_the_disabled_state_stay(cow, attacked):
 
 def test_old_logins_come_back_only_when_chosen_and_the_plan_says_so(cow, attacked):
     point, old = attacked
-    plan = cow.plan("database", point, keep_newer_credentials="no", returning="as_then")
+    plan = cow.plan("database", point, keep_newer_credentials="no", returning="as then")
     assert [change for change in of_accounts(plan) if change.effect is Effect.REVERT] == [
         Change(
             Effect.REVERT,
