@@ -129,19 +129,30 @@ def after_merge(written: SogoExport, living: SogoExport) -> SogoExport:
     return replace(written, folders=tuple(folders))
 
 
-def taken_back(before: SogoExport, meant: SogoExport, living: SogoExport) -> SogoExport:
+def taken_back(
+    before: SogoExport, meant: SogoExport, living: SogoExport, *, was_finished: bool = True
+) -> SogoExport:
     """Return what undoing has to write: what is still as the restore left it becomes as before.
 
     What the user has changed, added or deleted since stays as it is.
+
+    Args:
+        before: What was there before the restore.
+        meant: What the restored folders held when it was done.
+        living: What is there.
+        was_finished: Whether it was done. Else what is missing was lost on the way, for a reset
+            drops a folder before it fills it again, and nobody has deleted it.
     """
     then, now = by_path(before), by_path(living)
     folders = []
     for folder in meant.folders:
-        there = now.get(folder.path)
+        there, origin = now.get(folder.path), then.get(folder.path)
         if there is None:
-            continue  # the user has removed the folder since
-        origin = then.get(folder.path) or replace(folder, acl=NO_SHARES, records=())
-        undone = _folder_taken_back(origin, folder, there)
+            if not was_finished and origin is not None:
+                folders.append(origin)
+            continue
+        made = replace(folder, acl=NO_SHARES, records=())
+        undone = _folder_taken_back(origin or made, folder, there, was_finished=was_finished)
         if not is_same(undone, there):
             folders.append(undone)
     return replace(living, uid=meant.uid, folders=tuple(folders))
@@ -210,21 +221,23 @@ def _with_records(folder: SogoFolder, records: Sequence[SogoRecord]) -> SogoFold
     return replace(folder, records=(*rest, *records))
 
 
-def _folder_taken_back(before: SogoFolder, meant: SogoFolder, now: SogoFolder) -> SogoFolder:
+def _folder_taken_back(
+    before: SogoFolder, meant: SogoFolder, now: SogoFolder, *, was_finished: bool
+) -> SogoFolder:
     was, should, living = (_by_name(folder) for folder in (before, meant, now))
     records = []
     for name in {**living, **was}:
         is_untouched = _content(living, name) == _content(should, name)
-        record = (was if is_untouched else living).get(name)
+        is_lost = not was_finished and name not in living
+        record = (was if is_untouched or is_lost else living).get(name)
         if record is not None:
             records.append(record)
-    has_our_shares = shares(now.acl) == shares(meant.acl)
+    has_our_shares = not was_finished or shares(now.acl) == shares(meant.acl)
+    has_our_name = not was_finished or now.display_name == meant.display_name
     return replace(
         now,
         acl=before.acl if has_our_shares else now.acl,
-        display_name=before.display_name
-        if now.display_name == meant.display_name
-        else now.display_name,
+        display_name=before.display_name if has_our_name else now.display_name,
         records=tuple(records),
     )
 

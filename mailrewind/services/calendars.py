@@ -122,7 +122,9 @@ class RestoreCalendars:
         before, meant = read_export(kept.read(_BEFORE)), read_export(kept.read(_MEANT))
         calendars = self._calendars(done.plan.request)
         living, _ = _living(calendars, user)
-        written = replace(taken_back(before, meant, living), uid=user)
+        was_finished = done.outcome is not None
+        undone = taken_back(before, meant, living, was_finished=was_finished)
+        written = replace(undone, uid=user)
         has_preferences = about["preferences"] and has_same_preferences(meant, living)
         if not written.folders and not has_preferences:
             raise NothingToUndo(
@@ -140,7 +142,7 @@ class RestoreCalendars:
         return Outcome(
             counts=tuple((what, int(number)) for what, number in done_to if number),
             failed=tuple(failed),
-            findings=tuple(left_alone(before, meant, living)),
+            findings=tuple(left_alone(before, meant, living)) if was_finished else (),
         )
 
     def _work(self, request: OperationRequest) -> CalendarWork:

@@ -98,6 +98,23 @@ def test_undoing_reverts_exactly_what_the_user_left_alone(before, meant, since, 
     assert after.acl == (acls[0] if acls[1] == acls[2] else acls[2])
 
 
+@given(before=contents, meant=contents, since=contents)
+def test_undoing_what_was_broken_off_loses_nothing_of_before(before, meant, since):
+    was, left, living = (folder(items) for items in (before, meant, since))
+    written = taken_back(export(was), export(left), export(living), was_finished=False)
+    after = held((written.folders or (living,))[0])
+    assert after.keys() >= before.keys()
+    for key in before:
+        is_the_users = key in since and since[key] != meant.get(key)
+        assert after[key] == of(since if is_the_users else before)[key]
+
+
+def test_undoing_what_was_broken_off_brings_a_dropped_folder_back():
+    was = folder({"a": "one"}, acl=Opaque("{bob = (Viewer);}"))
+    left = export(folder({"a": "old"}))
+    assert taken_back(export(was), left, export(), was_finished=False).folders == (was,)
+
+
 def test_undoing_leaves_a_folder_that_was_removed_since():
     assert taken_back(export(), export(folder({"a": "one"})), export()).folders == ()
 

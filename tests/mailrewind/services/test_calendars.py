@@ -1,5 +1,7 @@
 """Calendars and contacts brought back into a mailcow that runs, seen through CalDAV."""
 
+from dataclasses import replace
+
 import pytest
 
 from mailrewind.errors import (
@@ -14,7 +16,7 @@ from mailrewind.errors import (
     PlanOutdated,
     RestorePointNotFound,
 )
-from mailrewind.formats.sogo import read_export
+from mailrewind.formats.sogo import read_export, write_export
 from mailrewind.model.operations import Change, Effect
 from mailrewind.model.reports import Finding
 from tests.groupware_desk import BOOK, CALENDAR, SYSTEM, Desk, contact, counted, event
@@ -173,22 +175,51 @@ def test_what_is_gone_again_cannot_be_undone(desk, ada):
         desk.operations.undo(done.id, initiator="test")
 
 
-def test_a_restore_whose_end_is_not_known_can_be_undone(desk, ada):
-    desk.put(ada, later="Party")
-    before = desk.events(ada)
-    plan = desk.plan(ada, mode="reset")
-    work = desk.operation._work(plan.request)
-    desk.operation._keep(plan.id, work)
-    desk.operation._write(desk.calendars, work)
-    assert desk.events(ada) != before
-    desk.operation.undo(_broken_off(plan))
-    assert desk.events(ada) == before
+def test_a_reset_that_was_broken_off_half_way_can_be_undone_or_done_again(desk):
+    user, friend = desk.new_user(), desk.new_user()
+    desk.put(user, lost="Dentist", edited="Lunch")
+    desk.make_point()
+    desk.delete(user, "lost")
+    desk.put(user, edited="Lunch, moved", later="Party")
+    desk.stack.share(user, "personal", friend)
+    before = desk.state_of(user)
+
+    def broken_off():
+        plan = desk.plan(user, mode="reset")
+        with HalfWay(desk.calendars), pytest.raises(MailServerUnreachable):
+            desk.execute(plan)
+        return desk.state.operation_reports(limit=1)[0].id
+
+    report_id = broken_off()
+    assert desk.events(user) != before[CALENDAR][1]
+    desk.operations.undo(report_id, initiator="test")
+    assert desk.state_of(user) == before
+    broken_off()
+    desk.restore(user, mode="reset")
+    assert desk.events(user) == {
+        "lost.ics": event("Dentist", "lost"),
+        "edited.ics": event("Lunch", "edited"),
+    }
 
 
-def _broken_off(plan):
-    from mailrewind.model.operations import OperationReport
+class HalfWay:
+    """While it lasts, SOGo is given the first record of a folder, and is gone then."""
 
-    return OperationReport(plan.id, plan, plan.made_at, None, None)
+    def __init__(self, calendars):
+        self._calendars = calendars
+        self._reset = calendars.reset
+
+    def __enter__(self):
+        self._calendars.reset = self._stop_half_way
+
+    def __exit__(self, *_):
+        self._calendars.reset = self._reset
+
+    def _stop_half_way(self, user, content):
+        export = read_export(content)
+        folders = tuple(replace(each, records=each.records[:1]) for each in export.folders)
+        self._reset(user, write_export(replace(export, folders=folders)))
+        raise MailServerUnreachable("sogo-mailcow stopped while sogo-tool ran")
 
 
 def test_an_event_that_was_moved_to_another_calendar_is_not_doubled(desk, ada):
