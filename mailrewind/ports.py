@@ -300,7 +300,8 @@ class Operation(Protocol):
 
     Attributes:
         name: As in ``OperationRequest.operation``.
-        holds_system: Whether it keeps backup, pruning and every other restore off the system.
+        holds_system: Whether it keeps backup, pruning and every other restore off the system even
+            where its plan is not destructive; one that is always does.
     """
 
     name: str
@@ -620,6 +621,7 @@ class Database(Protocol):
         Raises:
             DumpDamaged: It is not whole, or the database does not take it; nothing is left of it.
             DatabaseUnreachable: The database went away meanwhile.
+            NoSpace: There is no room for two of them.
         """
         ...
 

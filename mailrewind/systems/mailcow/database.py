@@ -4,6 +4,7 @@ import errno
 import gzip
 import logging
 import os
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from mailrewind.formats.sql_dump import rows
 from mailrewind.model.databases import AccountRows, Examination, Returning, RowStep
 from mailrewind.model.operations import Change, Effect
 from mailrewind.model.reports import Finding
+from mailrewind.model.words import size as size_of
 from mailrewind.systems.mailcow import account_rows, checking, loading
 from mailrewind.systems.mailcow.accounts import COLUMNS, Census, compare
 from mailrewind.systems.mailcow.credentials import (
@@ -45,6 +47,8 @@ USERS = (
 _LONG_SECONDS = 6 * 3600.0
 _COMPRESSION = 1
 _QUOTA_SECONDS = 3600.0
+_VOLUME = "mysql-vol-1"
+_SPARE_BYTES = 64 * 1024 * 1024
 
 
 class MailcowDatabase:
@@ -130,6 +134,7 @@ class MailcowDatabase:
             for left in loading.leftovers(connection):
                 logger.info("removing the database %s, left by a load that was broken off", left)
                 loading.remove(connection, left)
+            self._refuse_full_disk(connection)
             return loading.load(connection, self._installation.project, _scratch(name), dump)
 
     def exchange(self, name: str, returning: Returning) -> Mapping[str, int]:
@@ -217,6 +222,23 @@ class MailcowDatabase:
         access = self._installation.database(as_root=as_root)
         with connect(access, answer_seconds=_LONG_SECONDS if as_root else 120) as connection:
             yield connection
+
+    def _refuse_full_disk(self, connection: Connection) -> None:
+        """A MariaDB whose disk is full waits for somebody to make room, and all mail with it."""
+        living = self._installation.database().database
+        size = "SELECT SUM(data_length + index_length) FROM information_schema.tables"
+        needed = connection.number(f"{size} WHERE table_schema = %s", (living,)) + _SPARE_BYTES
+        place = self._installation.volume(_VOLUME)
+        try:
+            free = shutil.disk_usage(place).free
+        except OSError:  # an engine on another host; MariaDB will tell
+            return
+        if free < needed:
+            raise NoSpace(
+                f"loading a database beside the living one needs some {size_of(needed)} below "
+                f"{place}, where {size_of(free)} are free",
+                advice="Make room there: both databases exist for a moment.",
+            )
 
     def _stopped(self) -> list[Change]:
         there = self._installation.project.services()

@@ -23,7 +23,7 @@ PREFIX = "mailrewind_"
 _NAMES = ("mariadb", "mysql")
 _GONE = frozenset({"1053", "1927", "2002", "2003", "2006", "2013"})
 # The rest of the line quotes what was loaded.
-_ERROR = re.compile(r"ERROR (\d+) \(\w+\) at line (\d+)")
+_ERROR = re.compile(r"ERROR (\d+) \(\w+\)(?: at line (\d+))?")
 
 
 def load(
@@ -163,11 +163,11 @@ def _counted(pieces: Iterable[bytes], counter: DumpCounter) -> Iterator[bytes]:
 
 def _failure(ended: Completed) -> Exception:
     match = _ERROR.search(ended.stderr)
-    code, line = match.groups() if match else ("", "")
-    if code in _GONE or "(2013)" in ended.stderr or "(2006)" in ended.stderr:
-        return DatabaseUnreachable("the database went away while the dump was loaded")
-    if not match:
+    if match is None:
         return MailServerFailed(f"loading the dump ended with code {ended.returncode}")
+    code, line = match.groups()
+    if code in _GONE or line is None:
+        return DatabaseUnreachable(f"the database went away during a load: error {code}")
     return DumpDamaged(f"the database does not take line {line} of the dump: error {code}")
 
 

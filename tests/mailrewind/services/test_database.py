@@ -4,6 +4,7 @@ import gzip
 import stat
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from mailrewind.errors import (
     ConfirmationMissing,
     DumpDamaged,
     MailSystemError,
+    NoSpace,
     NothingToUndo,
     OtherInstallation,
     RepositoryDamaged,
@@ -343,6 +345,34 @@ def named(cow, kind):
     return sorted(row[0] for row in found)
 
 
+def test_a_database_that_restarts_during_the_exchange_is_as_it_was(cow, attacked):
+    before, ran = cow.tables(), running(cow)
+    plan = cow.plan("database", attacked[0])
+
+    def restart_when_alone():
+        last = time.monotonic() + 120
+        while "sogo-mailcow" in running(cow) and time.monotonic() < last:
+            time.sleep(0.05)
+        cow.stack.restart("mysql")
+
+    thread = threading.Thread(target=restart_when_alone)
+    thread.start()
+    with pytest.raises(MailSystemError) as raised:
+        cow.execute(plan)
+    thread.join()
+    assert raised.value.retryable
+    assert cow.tables() == before
+    assert running(cow) == ran
+
+
+def test_a_full_disk_is_told_before_anything_is_loaded(cow, attacked, monkeypatch):
+    # Nothing is ever free below /proc.
+    monkeypatch.setattr(cow.installation, "volume", lambda name: Path("/proc"))
+    with pytest.raises(NoSpace, match="below /proc"):
+        cow.database.load("full", [b""])
+    assert cow.databases() == ["mailcow"]
+
+
 def test_triggers_views_routines_and_events_come_back(cow, attacked):
     for statement in OF_THEN:
         cow.stack.sql(statement)
@@ -362,7 +392,7 @@ def test_triggers_views_routines_and_events_come_back(cow, attacked):
         *("a_first", "grouped_mail_aliases", "sieve_after", "sieve_before")
     ]
     # As mailcow's own user sees it, and as the next dump will.
-    assert cow.stack.sql("SELECT * FROM grouped_mail_aliases") == []
+    assert cow.stack.sql("SELECT * FROM grouped_mail_aliases") == [(ADA, "i@example.org")]
     with cow.archives.read_stream(f"{cow.back_up()}-sql", "mailcow.sql") as stream:
         cow.database.load("twice", stream)
     cow.database.discard("twice")
