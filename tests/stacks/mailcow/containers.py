@@ -19,7 +19,7 @@ from docker.models.containers import Container
 
 from tests.stacks.mailcow.services import SERVICES, VOLUMES, Service
 
-OWNER = "org.mailrewind.test-stack"
+OWNER = "org.mailrewind.test-stack.owner"
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 DIRECTORY = "com.docker.compose.project.working_dir"
@@ -124,7 +124,7 @@ class Project:
         )
 
     def _labels(self) -> dict[str, str]:
-        return {PROJECT: self.name, OWNER: f"{os.getpid()}:{_started(os.getpid())}"}
+        return {PROJECT: self.name, OWNER: f"{os.getpid()}:{_started(os.getpid())}:{_processes()}"}
 
 
 def remove_project(client: docker.DockerClient, name: str) -> None:
@@ -142,8 +142,9 @@ def remove_leftovers(client: docker.DockerClient) -> None:
     ]
     owners = {_labels_of(thing)[OWNER] for thing in held}
     for owner in owners:
-        pid, _, started = owner.partition(":")
-        if _started(int(pid)) != started:
+        pid, started, processes = owner.split(":")
+        # Of a process in another container nobody here can say whether it lives.
+        if processes == _processes() and _started(int(pid)) != started:
             _remove_directories(client, f"{OWNER}={owner}")
             _remove(client, f"{OWNER}={owner}")
 
@@ -160,6 +161,11 @@ def _started(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
         return ""
+
+
+def _processes() -> str:
+    """Return which numbering of processes this one has its number from."""
+    return str(Path("/proc/self/ns/pid").stat().st_ino)
 
 
 def _published(service: Service, configuration: Mapping[str, str]) -> dict[int | str, Any]:

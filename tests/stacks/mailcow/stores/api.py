@@ -200,7 +200,7 @@ def dovecot():
         f"com.docker.compose.project={os.environ['COMPOSE_PROJECT_NAME']}",
         "com.docker.compose.service=dovecot-mailcow",
     ]
-    return docker.from_env().containers.list(filters={"label": labels})[0]
+    return docker.from_env(version="auto").containers.list(filters={"label": labels})[0]
 
 
 def hashed(password):

@@ -40,4 +40,4 @@ def watch(client, patience):
 if __name__ == "__main__":
     # As process 1 it would not end by the signal's default.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    watch(docker.from_env(), float(os.environ.get("WATCHDOG_SECONDS", "5")))
+    watch(docker.from_env(version="auto"), float(os.environ.get("WATCHDOG_SECONDS", "5")))
