@@ -19,25 +19,27 @@ PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 
 
-def watch(client, patience):
+def watch(engine, patience):
     down_since = {}
+    mine = {"label": f"{PROJECT}={os.environ['COMPOSE_PROJECT_NAME']}"}
     while True:
-        mine = {"label": f"{PROJECT}={os.environ['COMPOSE_PROJECT_NAME']}"}
-        for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
-            if container.labels.get(SERVICE) not in WATCHED:
+        # One question for all: many of these watch on the same engine.
+        for container in engine.containers(all=True, filters=mine):
+            name, identity = container["Labels"].get(SERVICE), container["Id"]
+            if name not in WATCHED:
                 continue
-            if container.status == "running":
-                down_since.pop(container.id, None)
+            if container["State"] == "running":
+                down_since.pop(identity, None)
                 continue
-            since = down_since.setdefault(container.id, time.monotonic())
+            since = down_since.setdefault(identity, time.monotonic())
             if time.monotonic() - since >= patience:
-                print(f"{container.labels[SERVICE]} is down: starting it", flush=True)
-                container.start()
-                down_since.pop(container.id)
+                print(f"{name} is down: starting it", flush=True)
+                engine.start(identity)
+                down_since.pop(identity)
         time.sleep(1)
 
 
 if __name__ == "__main__":
     # As process 1 it would not end by the signal's default.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    watch(docker.from_env(version="auto"), float(os.environ.get("WATCHDOG_SECONDS", "5")))
+    watch(docker.APIClient(version="auto"), float(os.environ.get("WATCHDOG_SECONDS", "5")))
