@@ -134,7 +134,7 @@ class _Wiring:
             restore=restore,
             operations=operations,
             undo=Undo(restore, operations, state),
-            retain=Retain(self.connect, state, zone=zone, clock=clock),
+            retain=Retain(self.connect, state, zone=zone, clock=clock, data_dir=self.data_dir),
             exports=Exports(self.connect, state, zone=zone, clock=clock),
             browse_calendars=BrowseCalendars(self.calendar_archives()),
             watch=watch,
@@ -251,8 +251,8 @@ class _Mailcow:
                 data_dir=wiring.data_dir,
             ),
             RestoreCalendars(connect, wiring.calendar_archives(), data_dir=wiring.data_dir),
-            RestoreDatabase(self._database, dumps, safety=wiring.data_dir / "safety"),
-            RestoreAccount(self._database, dumps, safety=wiring.data_dir / "safety"),
+            RestoreDatabase(self._database, dumps, data_dir=wiring.data_dir),
+            RestoreAccount(self._database, dumps, data_dir=wiring.data_dir),
         ]
         return {operation.name: operation for operation in operations}
 

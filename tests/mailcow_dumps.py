@@ -71,8 +71,8 @@ class DumpedMailcow:
         )
         self.safety = self.root / "data" / "safety"
         dumps = Dumps(self.connect, self.state, self.database.dump_path, UTC, self.clock)
-        whole = RestoreDatabase(self.database, dumps, safety=self.safety)
-        one = RestoreAccount(self.database, dumps, safety=self.safety)
+        whole = RestoreDatabase(self.database, dumps, data_dir=self.root / "data")
+        one = RestoreAccount(self.database, dumps, data_dir=self.root / "data")
         self.connected = ConnectedSystem(
             name=SYSTEM,
             prefix=SYSTEM,

@@ -1,6 +1,5 @@
 """Put one account's rows of the database back: mailbox, aliases, filters, quota, SOGo profile."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from mailrewind.model.operations import (
 from mailrewind.model.reports import Finding
 from mailrewind.ports import Database, Report
 from mailrewind.services.dumps import Dumps, refuse_another
+from mailrewind.services.safety import SafetyCopy
 
 _SAFETY = "account.json"
 
@@ -43,16 +43,16 @@ class RestoreAccount:
     Args:
         database: The system's.
         dumps: Where its dumps are.
-        safety: Directory below which safety copies lie.
+        data_dir: Our data directory; safety copies lie below it.
     """
 
     name = "account"
     holds_system = False
 
-    def __init__(self, database: Database, dumps: Dumps, *, safety: Path) -> None:
+    def __init__(self, database: Database, dumps: Dumps, *, data_dir: Path) -> None:
         self._database = database
         self._dumps = dumps
-        self._safety = safety
+        self._data_dir = data_dir
 
     def draft(self, request: OperationRequest) -> Draft:
         """Compare the account's rows of then with those of now.
@@ -84,10 +84,10 @@ class RestoreAccount:
         request = plan.request
         rows = self._rows(request, plan.draft.point)
         steps, _ = self._compare(request, rows)
-        safety = self._safety / plan.id / _SAFETY
-        _write(safety, steps)
+        # Rows are known again by what is written in them, so this is right however far it comes.
+        kept = steps_to_json(tuple(steps)).encode()
+        SafetyCopy(self._data_dir, plan.id).write(_SAFETY, kept)
         done = self._database.put_back(steps)
-        _write(safety, done)
         findings = self._database.settle(request.target)
         left, _ = self._compare(request, rows)
         failed = [Finding(step.table, "a row is not as it was then") for step in left]
@@ -101,10 +101,8 @@ class RestoreAccount:
         Raises:
             NothingToUndo: There is no safety copy, or nothing that is as it was left.
         """
-        safety = self._safety / done.id / _SAFETY
-        if not safety.exists():
-            raise NothingToUndo(f"There is no safety copy of restore {done.id} (any more).")
-        steps = steps_from_json(safety.read_text())
+        kept = SafetyCopy(self._data_dir, done.id).read(_SAFETY)
+        steps = steps_from_json(kept.decode())
         taken, findings = self._database.take_back(steps)
         if not taken:
             raise NothingToUndo(f"Nothing of restore {done.id} is as it was left.")
@@ -125,14 +123,3 @@ class RestoreAccount:
             keeps_credentials=request.chosen("keep_newer_credentials", "yes") != "no",
             parts=request.choices.get("what", ()),
         )
-
-
-def _write(path: Path, steps: Sequence[RowStep]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(steps_to_json(tuple(steps)))
-        file.flush()
-        os.fsync(descriptor)
-    partial.replace(path)

@@ -20,6 +20,7 @@ from mailrewind.model.operations import (
 from mailrewind.model.reports import Finding
 from mailrewind.ports import Database, Progress, Report
 from mailrewind.services.dumps import Dumps, refuse_another, refuse_newer_schema
+from mailrewind.services.safety import SafetyCopy
 
 logger = logging.getLogger(__name__)
 
@@ -43,16 +44,16 @@ class RestoreDatabase:
     Args:
         database: The system's.
         dumps: Where its dumps are.
-        safety: Directory below which safety copies lie.
+        data_dir: Our data directory; safety dumps lie below it.
     """
 
     name = "database"
     holds_system = True
 
-    def __init__(self, database: Database, dumps: Dumps, *, safety: Path) -> None:
+    def __init__(self, database: Database, dumps: Dumps, *, data_dir: Path) -> None:
         self._database = database
         self._dumps = dumps
-        self._safety = safety
+        self._data_dir = data_dir
 
     def draft(self, request: OperationRequest) -> Draft:
         """Find out which accounts would vanish, return or change.
@@ -92,7 +93,7 @@ class RestoreDatabase:
         with self._dumps.open(point) as pieces:
             self._database.load(plan.id, pieces)
             # Leaving the block checks the rest of the archive.
-        safety = self._safety / plan.id / _SAFETY
+        safety = SafetyCopy(self._data_dir, plan.id).directory / _SAFETY
         outcome = self._exchange(plan.id, _returning(request), safety, report)
         kept, returned, vanished = (
             sum(_is_account(change.subject) for change in plan.draft.changes if change.effect is e)
@@ -112,7 +113,7 @@ class RestoreDatabase:
         Raises:
             NothingToUndo: There is no safety dump.
         """
-        safety = self._safety / done.id / _SAFETY
+        safety = SafetyCopy(self._data_dir, done.id).directory / _SAFETY
         if not safety.exists():
             raise NothingToUndo(f"There is no safety dump of restore {done.id} (any more).")
         request = done.plan.request
