@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, tzinfo
+from pathlib import Path
 
 from mailrewind.errors import LeaseHeld
 from mailrewind.model.points import PointStatus, RestorePoint
@@ -11,17 +12,25 @@ from mailrewind.model.retention import KeepDecision, decide, reasons_to_keep
 from mailrewind.ports import Archives, AuditLine, Progress, Report, State
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.holding import refuse_while_held
+from mailrewind.services.safety import forget_old_copies
 from mailrewind.services.schedules import interval
 
 logger = logging.getLogger(__name__)
 
 
 class Retain:
-    """Decide which restore points stay, and let the others go."""
+    """Decide which restore points stay, and let the others go; and old safety copies with them."""
 
     def __init__(
-        self, connect: Connect, state: State, *, zone: tzinfo, clock: Callable[[], datetime]
+        self,
+        connect: Connect,
+        state: State,
+        *,
+        zone: tzinfo,
+        clock: Callable[[], datetime],
+        data_dir: Path | None = None,
     ) -> None:
+        self._data_dir = data_dir
         self._connect = connect
         self._state = state
         self._zone = zone
@@ -62,6 +71,8 @@ class Retain:
             RepositoryError: As borg says.
         """
         connected = self._connect(system)
+        if self._data_dir is not None:
+            forget_old_copies(self._data_dir, self._clock())
         refuse_while_held(self._state, system)
         self._refuse_during_restores(system)
         judged = reasons_to_keep(
