@@ -15,74 +15,12 @@ from mailrewind.formats.sql_dump import rows
 from mailrewind.model.databases import AccountRows, Cell, RowStep
 from mailrewind.model.operations import Change, Effect
 from mailrewind.model.reports import Finding
+from mailrewind.systems.mailcow.account_tables import SOGO_LIST, TABLES, WISHES, Scope, Table
 from mailrewind.systems.mailcow.credentials import LOGIN_ATTRIBUTES
 from mailrewind.transports.mariadb import Connection, Row, quoted
 
-PROFILE = "sogo profile"
-WISHES = frozenset({"mailbox", "aliases", "filters", "quota", PROFILE})
 _VERSIONS = "versions"
 _IGNORED = frozenset({"created", "modified"})
-_QUOTA = "quota"
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """How a table names the account that a row belongs to.
-
-    Attributes:
-        name: Its name.
-        owner: The column with the account; in aliases a list of them.
-        key: What tells one row from another.
-        what: What its rows are called.
-        logins: Columns that decide about logins; ("*",) for all.
-        is_listed: Whether ``owner`` is a list with commas.
-        names: The column whose values may be shown; "" for none.
-        wish: Which part of an account it belongs to, as one may be asked for.
-    """
-
-    name: str
-    owner: str
-    key: tuple[str, ...]
-    what: str
-    logins: tuple[str, ...] = ()
-    is_listed: bool = False
-    names: str = ""
-    wish: str = "mailbox"
-
-    def owns(self, row: Mapping[str, Cell], address: str) -> bool:
-        """Whether a row belongs to the account."""
-        owner = row.get(self.owner)
-        if not isinstance(owner, str):
-            return False
-        return address in owner.split(",") if self.is_listed else owner == address
-
-
-_SOGO_LIST = "_sogo_static_view"
-_LOGIN = ("password", "active", "authsource")
-_TABLES = (
-    # The mailbox first: others refer to it.
-    _Table("mailbox", "username", ("username",), "mailbox", _LOGIN),
-    _Table(
-        "alias", "goto", ("address",), "aliases", is_listed=True, names="address", wish="aliases"
-    ),
-    _Table("spamalias", "goto", ("address",), "temporary aliases", names="address", wish="aliases"),
-    _Table("sender_acl", "logged_in_as", ("logged_in_as", "send_as", "external"), "senders"),
-    _Table("filterconf", "object", ("object", "option", "value"), "spam settings", wish="filters"),
-    _Table(
-        *("sieve_filters", "username", ("username", "script_desc", "filter_type"), "filters"),
-        wish="filters",
-    ),
-    _Table("imapsync", "user2", ("user2", "host1", "user1"), "sync jobs"),
-    _Table("bcc_maps", "local_dest", ("local_dest", "bcc_dest", "type"), "copies"),
-    _Table("user_acl", "username", ("username",), "permissions"),
-    _Table("pushover", "username", ("username",), "push settings"),
-    _Table("tags_mailbox", "username", ("username", "tag_name"), "tags"),
-    _Table("sogo_user_profile", "c_uid", ("c_uid",), "SOGo profile", wish=PROFILE),
-    _Table(_SOGO_LIST, "c_uid", ("c_uid",), "entry in SOGo's list", ("c_password",)),
-    _Table("app_passwd", "mailbox", ("mailbox", "name", "password"), "app passwords", ("*",)),
-    _Table("tfa", "username", ("username", "key_id", "authmech"), "second factors", ("*",)),
-    _Table("fido2", "username", ("username", "credentialId"), "security keys", ("*",)),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +45,7 @@ def rows_in(dump: Iterable[bytes], address: str) -> AccountRows:
         MailboxNotFound: The account did not exist then.
         DumpDamaged: The dump makes no sense, or has no end.
     """
-    tables = {table.name: table for table in _TABLES}
+    tables = {table.name: table for table in TABLES}
     found: dict[str, list[Mapping[str, Cell]]] = defaultdict(list)
     for name, columns, values in rows(dump, {*tables, _VERSIONS}):
         row = {column: cell(value) for column, value in zip(columns, values, strict=True)}
@@ -150,13 +88,13 @@ def plan_rows(
         MailSystemError: The database cannot be asked.
     """
     state = connection.value("SELECT active FROM mailbox WHERE username = %s", (address,))
-    scope = _Scope(keeps and state is not None, WISHES if state is None else wishes)
+    scope = Scope(keeps and state is not None, WISHES if state is None else wishes)
     steps: list[RowStep] = []
     changes: list[Change] = []
     findings: list[Finding] = []
-    for table in _TABLES:
+    for table in TABLES:
         rows_then = archived.get(table.name, ())
-        if not scope.includes(table) or (table.name == _SOGO_LIST and scope.keeps and state != "1"):
+        if not scope.includes(table) or (table.name == SOGO_LIST and scope.keeps and state != "1"):
             continue
         if scope.keeps and table.logins == ("*",):
             changes.append(Change(Effect.KEEP, table.what, "as now"))
@@ -216,36 +154,11 @@ def facts_of(plan: RowPlan) -> str:
     return json.dumps(steps)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """What is put back.
-
-    Attributes:
-        keeps: Whether what decides about logins stays.
-        wishes: Which parts of the account are meant.
-    """
-
-    keeps: bool
-    wishes: frozenset[str]
-
-    def includes(self, table: _Table) -> bool:
-        """Whether anything of a table is meant; of the mailbox's row it may be the quota alone."""
-        return table.wish in self.wishes or (table.name == "mailbox" and _QUOTA in self.wishes)
-
-    def leaves(self, table: _Table, column: str) -> bool:
-        """Whether a column stays as it is."""
-        if self.keeps and column in table.logins:
-            return True
-        if table.name != "mailbox" or column == "username":
-            return False
-        return (_QUOTA if column == _QUOTA else table.wish) not in self.wishes
-
-
 class _Living:
     """The living rows that could be those of an account."""
 
     def __init__(
-        self, connection: Connection, table: _Table, address: str, archived: Iterable[Row]
+        self, connection: Connection, table: Table, address: str, archived: Iterable[Row]
     ) -> None:
         self.table = table
         structure = connection.rows(
@@ -277,7 +190,7 @@ class _Living:
         )
 
 
-def _steps(living: _Living, archived: Sequence[Row], scope: _Scope) -> tuple[list[RowStep], int]:
+def _steps(living: _Living, archived: Sequence[Row], scope: Scope) -> tuple[list[RowStep], int]:
     """Return what is to be done, and how many living rows were not there then."""
     left = list(living.rows)
     pending: list[Row] = []
@@ -303,7 +216,7 @@ def _steps(living: _Living, archived: Sequence[Row], scope: _Scope) -> tuple[lis
     return steps, len(left)
 
 
-def _difference(living: _Living, row: Row, other: Row, scope: _Scope) -> dict[str, Cell]:
+def _difference(living: _Living, row: Row, other: Row, scope: Scope) -> dict[str, Cell]:
     """Return the columns of a living row that would change, with what they become."""
     passed_over = {*_IGNORED, *living.numbered}
     changed: dict[str, Cell] = {}
@@ -334,7 +247,7 @@ def _attributes(row: Row, other: Row, keeps: bool) -> Cell:
     return other["attributes"] if then == now else json.dumps(then)
 
 
-def _changes(table: _Table, steps: Sequence[RowStep], kept: int) -> list[Change]:
+def _changes(table: Table, steps: Sequence[RowStep], kept: int) -> list[Change]:
     added = [step for step in steps if not step.key]
     changes = []
     if added:

@@ -24,6 +24,7 @@ from mailrewind.model.operations import Change, Effect
 from mailrewind.model.reports import Finding
 from mailrewind.model.words import size as size_of
 from mailrewind.systems.mailcow import account_rows, checking, loading
+from mailrewind.systems.mailcow.account_tables import WISHES
 from mailrewind.systems.mailcow.accounts import COLUMNS, Census, compare
 from mailrewind.systems.mailcow.credentials import (
     disable_returning,
@@ -184,9 +185,9 @@ class MailcowDatabase:
         self, address: str, rows: AccountRows, *, keeps_credentials: bool, parts: Collection[str]
     ) -> tuple[Sequence[RowStep], Examination]:
         """Compare one account's archived rows with the living ones."""
-        wishes = frozenset(parts) or account_rows.WISHES
-        if unknown := sorted(wishes - account_rows.WISHES):
-            known = ", ".join(sorted(account_rows.WISHES))
+        wishes = frozenset(parts) or WISHES
+        if unknown := sorted(wishes - WISHES):
+            known = ", ".join(sorted(WISHES))
             raise ChoiceNeeded(f"an account has no {', '.join(unknown)}; it has {known}")
         with self._connected() as connection:
             plan = account_rows.plan_rows(

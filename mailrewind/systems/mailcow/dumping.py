@@ -10,6 +10,7 @@ The database's password is read from mailcow.conf in the directory; no argument 
 """
 
 import json
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,8 +35,10 @@ _TOLD_LINES = 5
 def main(arguments: list[str]) -> int:
     """Dump, and return the exit code."""
     directory, project, counts = arguments
-    settings = read_settings(Path(directory))
+    # Ended by a signal, the way out is taken that ends the program in the container, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
+        settings = read_settings(Path(directory))
         with Project(project) as asked:
             tables = dump(
                 asked,
