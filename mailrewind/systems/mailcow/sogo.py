@@ -19,7 +19,7 @@ from mailrewind.transports.mariadb import connect
 
 logger = logging.getLogger(__name__)
 
-_BATCH = 50
+_BATCH = 20
 _TRIES = 5
 
 

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import cached_property
 
 from mailrewind.errors import ExportDamaged, MailServerFailed, MailSystemError
 from mailrewind.formats.sogo import read_export
@@ -45,6 +46,7 @@ class SogoTool:
 
     def __init__(self, project: Callable[[], Project]) -> None:
         self._project = project
+        self._has_cleared = False
 
     def backup(self, users: Sequence[str]) -> Mapping[str, bytes]:
         """Export users into a directory that was empty before; one of no file is left out.
@@ -76,7 +78,7 @@ class SogoTool:
         project = self._project()
         with self._room() as room:
             path = f"{room}/{user}"
-            uid, gid = self._number("-u"), self._number("-g")
+            uid, gid = self._ids
             project.write_file(SOGO, path, export, uid=uid, gid=gid, mode=0o600)
             what = [] if how is How.PREFERENCES else ["ALL"]
             argv = ["sogo-tool", "restore", how.value, *what, room, user]
@@ -94,6 +96,10 @@ class SogoTool:
         if done.returncode:
             raise MailServerFailed(f"what sogo-tool wrote cannot be listed: {done.stderr}")
         return frozenset(done.stdout.decode(errors="surrogateescape").split("\0"))
+
+    @cached_property
+    def _ids(self) -> tuple[int, int]:
+        return self._number("-u"), self._number("-g")
 
     def _number(self, which: str) -> int:
         done = self._project().execute(SOGO, ["id", which, _USER])
@@ -116,14 +122,17 @@ class SogoTool:
             try:
                 project.execute(SOGO, ["rm", "-rf", "--", room])
             except MailSystemError as error:
-                # What is left there can be read by root and sogo only, and goes with the next call.
+                # What is left there can be read by root and sogo only, and goes with a later run.
                 logger.warning("%s is left in %s: %s", room, SOGO, error)
 
     def _clear_leftovers(self) -> None:
-        """Remove what a killed run of before has left."""
+        """Remove what a killed run of before has left, once for each of us."""
+        if self._has_cleared:
+            return
         where = ["find", "/tmp", "-maxdepth", "1", "-name", "mailrewind-*"]
         argv = [*where, "-mmin", f"+{_LEFT_MINUTES}", "-exec", "rm", "-rf", "--", "{}", "+"]
         self._project().execute(SOGO, argv)
+        self._has_cleared = True
 
 
 def require_owner(export: bytes, user: str) -> None:

@@ -342,8 +342,7 @@ def test_nothing_of_an_export_stays_in_the_container(desk):
 def test_what_a_killed_run_left_in_the_container_goes_later(desk):
     desk.stack.run("sogo", "mkdir", "/tmp/mailrewind-left", "/tmp/mailrewind-fresh")
     desk.stack.run("sogo", "touch", "-d", "3 hours ago", "/tmp/mailrewind-left")
-    user = desk.new_user()
-    export_of(desk, user)
+    SogoTool(lambda: desk.installation.project).backup([NOBODY])
     assert desk.left_in_container() == ["/tmp/mailrewind-fresh"]
     desk.stack.run("sogo", "rmdir", "/tmp/mailrewind-fresh")
 
