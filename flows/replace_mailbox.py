@@ -1,10 +1,12 @@
 """One mailbox put to what it was: plan first, then replace."""
 
+from typing import Literal
+
 from prefect import flow
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from flows.asking import AskedAsOf, mailbox_field, plan_or_operate
-from mailrewind.model.operations import OperationRequest
+from mailrewind.model.operations import OperationRequest, choices
 from tasks.policy import FLOW_TIMEOUT_SECONDS
 
 
@@ -14,6 +16,11 @@ class ReplaceMailboxRequest(AskedAsOf):
     model_config = ConfigDict(title="Replace a mailbox")
 
     mailbox: str = mailbox_field()
+    newer: Literal["lose", "keep"] = Field(
+        default="lose",
+        title="What came since the newest restore point",
+        description="lose it, or keep it beside what was: no archive has it.",
+    )
 
     @property
     def wanted(self) -> OperationRequest:
@@ -23,6 +30,7 @@ class ReplaceMailboxRequest(AskedAsOf):
             system=self.system,
             target=self.mailbox.strip(),
             at=self.moment,
+            choices=choices(newer=self.newer),
             reason=self.reason,
             tell=self.tell,
         )

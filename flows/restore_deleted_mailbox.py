@@ -32,6 +32,11 @@ class RestoreDeletedMailboxRequest(AskedAsOf):
             "Empty: the only one there is."
         ),
     )
+    whatever_it_holds: bool = Field(
+        default=False,
+        title="Whoever's mail it is",
+        description="Take the candidate although its mail tells of another owner.",
+    )
     create: bool = Field(
         default=False,
         title="Create the mailbox",
@@ -46,7 +51,12 @@ class RestoreDeletedMailboxRequest(AskedAsOf):
             system=self.system,
             target=self.mailbox.strip(),
             at=self.moment,
-            choices=choices(source=self.source, candidate=self.candidate, create=self.create),
+            choices=choices(
+                source=self.source,
+                candidate=self.candidate,
+                whatever_it_holds=self.whatever_it_holds,
+                create=self.create,
+            ),
             reason=self.reason,
             tell=self.tell,
         )

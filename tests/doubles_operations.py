@@ -28,6 +28,7 @@ class NoticeBoard:
         holds_system: As operations say.
         name: As operations say.
         on_the_way: Called when half of it is done.
+        when_undone: Called when half of it is undone.
         torn: Notices that do not stay where they are put.
     """
 
@@ -36,6 +37,7 @@ class NoticeBoard:
     holds_system: bool = False
     name: str = "notices"
     on_the_way: Callable[[], None] = lambda: None
+    when_undone: Callable[[], None] = lambda: None
     torn: set[str] = field(default_factory=set)
 
     def draft(self, request: OperationRequest) -> Draft:
@@ -84,6 +86,7 @@ class NoticeBoard:
         safety = self._safety(done.id)
         if not safety.exists():
             raise NothingToUndo(f"Restore {done.id} had not changed anything yet.")
+        self.when_undone()
         self.board.write_text(safety.read_text())
         return Outcome((("notices as before", len(_lines(self.board))),))
 

@@ -49,6 +49,7 @@ _from_another = click.option(
 )
 @click.option("--into-user", default="", metavar="USER", help="Who gets it instead of USER.")
 @click.option("--preferences", is_flag=True, help="Signatures, filters and settings, too.")
+@click.option("--titles", is_flag=True, help="Name events in the plan by their titles.")
 @confirmed
 @click.pass_obj
 def calendars(
@@ -62,6 +63,7 @@ def calendars(
     records: tuple[str, ...],
     into_user: str,
     preferences: bool,
+    titles: bool,
     how: How,
 ) -> None:
     """Bring calendars and contacts of USER back: all, some folders, or single ones."""
@@ -76,6 +78,7 @@ def calendars(
             records=records,
             into_user=into_user,
             preferences=preferences,
+            titles=titles,
         ),
     )
     go(invocation, request, ("restore", "calendars", system, user), how)
@@ -99,6 +102,9 @@ def calendars(
     help="Which one of the garbage, as the plan names it. Default: the only one.",
 )
 @click.option(
+    "--whatever-it-holds", is_flag=True, help="Take it although its mail tells of another owner."
+)
+@click.option(
     "--create", is_flag=True, help="Create the mailbox if it does not exist; needs an API key."
 )
 @confirmed
@@ -111,6 +117,7 @@ def deleted(
     at: str,
     source: str,
     candidate: str,
+    whatever_it_holds: bool,
     create: bool,
     how: How,
 ) -> None:
@@ -120,7 +127,12 @@ def deleted(
         system=system,
         target=mailbox,
         at=at,
-        choices=choices(source=source.replace("-", " "), candidate=candidate, create=create),
+        choices=choices(
+            source=source.replace("-", " "),
+            candidate=candidate,
+            whatever_it_holds=whatever_it_holds,
+            create=create,
+        ),
     )
     go(invocation, request, ("restore", "deleted", system, mailbox), how)
 
@@ -232,6 +244,13 @@ def replace() -> None:
 @click.argument("system")
 @click.argument("mailbox")
 @options.at
+@click.option(
+    "--newer",
+    type=click.Choice(["lose", "keep"]),
+    default="lose",
+    show_default=True,
+    help="What becomes of what came since the newest restore point, and is in no archive.",
+)
 @confirmed
 @click.pass_obj
 def replace_mailbox(
@@ -240,6 +259,7 @@ def replace_mailbox(
     mailbox: str,
     *,
     at: str,
+    newer: str,
     how: How,
 ) -> None:
     """Make MAILBOX what it was, all of it; to bring back what is missing, use restore mailbox."""
@@ -248,6 +268,7 @@ def replace_mailbox(
         system=system,
         target=mailbox,
         at=at,
+        choices=choices(newer=newer),
     )
     go(invocation, request, ("replace", "mailbox", system, mailbox), how)
 

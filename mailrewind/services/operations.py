@@ -35,7 +35,9 @@ class Operations:
     """Carry out what the operations of a system offer, and nothing that was not planned.
 
     Whatever an operation does, its report stands from before it begins, with its end added however
-    it ends. It holds its mailbox, or the whole system, from plan to report.
+    it ends. It holds its mailbox, or the whole system, from plan to report: what is destructive
+    always holds the system, so that no backup meets it half done and no pruning takes what is
+    needed to undo it.
     """
 
     def __init__(
@@ -111,7 +113,8 @@ class Operations:
             initiator=initiator,
             reason=reason or planned.request.reason,
         )
-        with self._hold(request, f"plan {plan_id} by {initiator}"):
+        holder = f"plan {plan_id} by {initiator}"
+        with self._hold(request, holder, is_destructive=planned.draft.is_destructive):
             fresh = self.plan(request)
             if fresh.digest != planned.digest:
                 raise PlanOutdated(
@@ -128,7 +131,8 @@ class Operations:
             ConfirmationMissing: It is destructive; names the plan to confirm.
             MailrewindError: Whatever ``plan`` and ``execute`` raise.
         """
-        with self._hold(request, f"{request.operation} by {request.initiator}"):
+        holder = f"{request.operation} by {request.initiator}"
+        with self._hold(request, holder, is_destructive=False):
             plan = self.plan(request)
             _refuse_unconfirmed(plan, "")
             return self._carry_out(plan, report)
@@ -142,10 +146,10 @@ class Operations:
             VerificationFailed: Something is not as it was; it may be undone again.
             MailrewindError: Whatever the operation raises.
         """
-        request = replace(
-            self._undoable(report_id).plan.request, initiator=initiator, reason=reason
-        )
-        with self._hold(request, f"undo of {report_id} by {initiator}"):
+        plan = self._undoable(report_id).plan
+        request = replace(plan.request, initiator=initiator, reason=reason)
+        holder = f"undo of {report_id} by {initiator}"
+        with self._hold(request, holder, is_destructive=plan.draft.is_destructive):
             done = self._undoable(report_id)  # while we waited, somebody else may have undone it
             return self._take_back(done, request)
 
@@ -175,8 +179,10 @@ class Operations:
             )
         return operations[request.operation]
 
-    def _hold(self, request: OperationRequest, holder: str) -> AbstractContextManager[None]:
-        if self._operation(request).holds_system or not request.target:
+    def _hold(
+        self, request: OperationRequest, holder: str, *, is_destructive: bool
+    ) -> AbstractContextManager[None]:
+        if is_destructive or self._operation(request).holds_system or not request.target:
             return hold_system(self._state, request.system, holder=holder, wait=self._system_wait)
         return hold_mailbox(
             self._state,

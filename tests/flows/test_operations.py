@@ -211,7 +211,9 @@ MOST = {"system": "office", "reason": "ticket 17"}
         ),
         (
             ReplaceMailboxRequest(**MOST, mailbox=ADA),
-            OperationRequest("replace", "office", ADA, reason="ticket 17"),
+            OperationRequest(
+                "replace", "office", ADA, choices={"newer": ("lose",)}, reason="ticket 17"
+            ),
         ),
         (
             RestoreDeletedMailboxRequest(**MOST, mailbox=ADA, candidate="1_a", create=True),
@@ -219,7 +221,12 @@ MOST = {"system": "office", "reason": "ticket 17"}
                 "deleted",
                 "office",
                 ADA,
-                choices={"source": ("garbage",), "candidate": ("1_a",), "create": ("yes",)},
+                choices={
+                    "source": ("garbage",),
+                    "candidate": ("1_a",),
+                    "whatever_it_holds": ("no",),
+                    "create": ("yes",),
+                },
                 reason="ticket 17",
             ),
         ),
@@ -228,7 +235,11 @@ MOST = {"system": "office", "reason": "ticket 17"}
             OperationRequest(
                 "database",
                 "office",
-                choices={"keep_newer_credentials": ("yes",)},
+                choices={
+                    "keep_newer_credentials": ("yes",),
+                    "returning": ("disabled",),
+                    "from_another": ("no",),
+                },
                 reason="ticket 17",
             ),
         ),
@@ -240,7 +251,11 @@ MOST = {"system": "office", "reason": "ticket 17"}
                 "account",
                 "office",
                 ADA,
-                choices={"what": ("quota",), "keep_newer_credentials": ("no",)},
+                choices={
+                    "what": ("quota",),
+                    "keep_newer_credentials": ("no",),
+                    "from_another": ("no",),
+                },
                 reason="ticket 17",
             ),
         ),
@@ -265,10 +280,16 @@ COMMON = ["reason", "action", "plan_id", "type_the_system_name", "tell"]
             restore_calendars,
             ["user", "moment", "mode", "folders", "records", "into_user", "preferences"],
         ),
-        (replace_mailbox, ["mailbox", "moment"]),
-        (restore_deleted_mailbox, ["mailbox", "moment", "source", "candidate", "create"]),
-        (restore_database, ["moment", "keep_newer_credentials"]),
-        (restore_account, ["mailbox", "moment", "what", "keep_newer_credentials"]),
+        (replace_mailbox, ["mailbox", "moment", "newer"]),
+        (
+            restore_deleted_mailbox,
+            ["mailbox", "moment", "source", "candidate", "whatever_it_holds", "create"],
+        ),
+        (restore_database, ["moment", "keep_newer_credentials", "returning", "from_another"]),
+        (
+            restore_account,
+            ["mailbox", "moment", "what", "keep_newer_credentials", "from_another"],
+        ),
         (restore_server, ["moment"]),
     ],
     ids=lambda each: getattr(each, "name", ""),

@@ -56,10 +56,11 @@ def test_without_yes_the_plan_is_shown_and_nothing_is_changed(
     assert notices(board) == ["choir", "party"]
     lines = [line.rstrip() for line in result.stdout.splitlines()]
     plan_id = lines[0].split()[-1]
-    assert lines[1:5] == [
+    assert lines[1:6] == [
         f"Would        restore the calendars and contacts of {ADA} on office",
         "Mode         reset",
         "Preferences  no",
+        "Titles       no",
         "In short     2 added, 1 lost",
     ]
     changes = [line.split("  ")[0] for line in lines if "  added  " in line or "  lost " in line]
@@ -80,7 +81,12 @@ def test_plan_as_json_says_everything(call: Call, board: NoticeBoard) -> None:
         "system": "office",
         "target": ADA,
         "at": "latest",
-        "choices": {"mode": ["merge"], "records": ["lost cat"], "preferences": ["no"]},
+        "choices": {
+            "mode": ["merge"],
+            "records": ["lost cat"],
+            "preferences": ["no"],
+            "titles": ["no"],
+        },
         "reason": "ticket 17",
         "point": "",
         "moment": None,
@@ -145,10 +151,18 @@ def test_plan_is_carried_out_as_it_is_and_for_what_it_was_made(
     assert call(*CALENDARS, "--plan", plan_id, "--reason", "x", "--yes").exit_code == 0
 
 
+DELETED = {"source": ["garbage"], "whatever_it_holds": ["no"], "create": ["no"]}
+DATABASE = {
+    "keep_newer_credentials": ["yes"],
+    "returning": ["disabled"],
+    "from_another": ["no"],
+}
+
+
 @pytest.mark.parametrize(
     ("words", "operation", "target", "choices"),
     [
-        (("restore", "deleted"), "deleted", ADA, {"source": ["garbage"], "create": ["no"]}),
+        (("restore", "deleted"), "deleted", ADA, DELETED),
         (
             ("restore", "account"),
             "account",
@@ -156,10 +170,11 @@ def test_plan_is_carried_out_as_it_is_and_for_what_it_was_made(
             {
                 "what": ["mailbox", "aliases", "filters", "quota", "sogo profile"],
                 "keep_newer_credentials": ["yes"],
+                "from_another": ["no"],
             },
         ),
-        (("replace", "mailbox"), "replace", ADA, {}),
-        (("restore", "database"), "database", "", {"keep_newer_credentials": ["yes"]}),
+        (("replace", "mailbox"), "replace", ADA, {"newer": ["lose"]}),
+        (("restore", "database"), "database", "", DATABASE),
         (("restore", "server"), "server", "", {}),
     ],
 )

@@ -392,6 +392,26 @@ def test_operation_on_a_whole_system_keeps_everything_else_off(hall, is_large):
     services.back_up.archive("office", initiator="test")
 
 
+def test_what_destroys_something_holds_the_whole_system_and_so_does_its_undo(hall):
+    held = []
+
+    def look():
+        held.extend((lease.mailbox, lease.holder) for lease in hall.state.leases())
+
+    hall.board.on_the_way = hall.board.when_undone = look
+    plan = hall.operations.plan(hall.ask("reset"))
+    done = hall.operations.execute(plan.id, initiator="test", system_typed="office")
+    hall.operations.undo(done.id, initiator="test")
+    harmless = hall.operations.run(hall.ask("merge"))
+    hall.operations.undo(harmless.id, initiator="test")
+    assert held == [
+        (WHOLE_SYSTEM, f"plan {plan.id} by test"),
+        (WHOLE_SYSTEM, f"undo of {done.id} by test"),
+        (ADA, "notices by test"),
+        (ADA, f"undo of {harmless.id} by test"),
+    ]
+
+
 def test_refusal_names_who_holds_the_system(hall):
     with (
         hall.state.lease("office", WHOLE_SYSTEM, "plan 3f9a1c20 by cli:root"),
