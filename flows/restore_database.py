@@ -21,12 +21,6 @@ class RestoreDatabaseRequest(AskedAsOf):
     model_config = ConfigDict(title="Restore the database")
 
     keep_newer_credentials: bool = newer_credentials_field()
-    returning: Literal["disabled", "as_then"] = Field(
-        default="disabled",
-        title="Accounts that return",
-        description="Whether accounts that were deleted since come back disabled, or as then.",
-    )
-    from_another: bool = from_another_field()
     returning: Literal["disabled", "as then"] = Field(
         default="disabled",
         title="Accounts deleted since",
