@@ -37,6 +37,7 @@ from mailrewind.systems.mailcow.database import MailcowDatabase
 from mailrewind.systems.mailcow.garbage import MailcowGarbage
 from mailrewind.systems.mailcow.installation import Installation
 from mailrewind.systems.mailcow.parts import ServerPart
+from mailrewind.systems.mailcow.recovery import recover_leftovers
 from mailrewind.systems.mailcow.server import MailcowServer
 from mailrewind.systems.mailcow.sogo import SogoCalendars
 from mailrewind.systems.mailcow.sogo_part import SogoPart
@@ -212,7 +213,11 @@ class _Mailcow:
         self._api_key = configured.api_key.resolve if configured.api_key else None
         self._name = name
         self._configured = configured
-        self._installation = Installation(configured.directory, project=configured.project or "")
+        self._installation = Installation(
+            configured.directory,
+            project=configured.project or "",
+            on_opened=partial(recover_leftovers, system=name, data_dir=wiring.data_dir),
+        )
         exports = wiring.data_dir / "exports" / name
         self.calendars = SogoCalendars(self._installation, exports, clock=wiring.clock)
         self.mail = MailcowSystem(

@@ -167,7 +167,7 @@ class RestoreDeleted:
         now = connected.mail.messages(request.target)
         return replace(
             outcome,
-            failed=tuple(_shortfall(source.then, now)),
+            failed=(*outcome.failed, *_shortfall(source.then, now)),
             findings=(*outcome.findings, *quota_findings(connected, request.target, now)),
         )
 
@@ -184,7 +184,7 @@ class RestoreDeleted:
         brought_back = set(about.get("guids", ()))
         if not brought_back:
             raise NothingToUndo(f"What {done.id} has brought back is not known; see {mailbox}")
-        findings = [*self._swapping.exchange(mailbox, done.id)]
+        wrong = self._swapping.exchange(mailbox, done.id)
         along = bring_along(
             connected, self._swapping, mailbox=mailbox, copy_id=done.id, known=brought_back
         )
@@ -193,7 +193,8 @@ class RestoreDeleted:
                 ("messages taken out", len(brought_back)),
                 ("messages kept that came since", len(along)),
             ),
-            findings=(*findings, *told_along(along)),
+            failed=tuple(wrong),
+            findings=tuple(told_along(along)),
         )
 
     def _source(self, connected: ConnectedSystem, request: OperationRequest) -> _Source:
@@ -369,14 +370,15 @@ class RestoreDeleted:
             self._garbage.copy_into(source.candidate, copy)
             names = self._garbage.names(source.candidate, source.then)
             self._swapping.complete(mailbox, copy_id, names)
-        findings = [*self._swapping.exchange(mailbox, copy_id)]
+        wrong = self._swapping.exchange(mailbox, copy_id)
         guids = sorted({message.guid for message in source.then})
         along = bring_along(
             connected, self._swapping, mailbox=mailbox, copy_id=copy_id, known=guids
         )
         return Outcome(
             counts=(("messages", len(work.missing)),),
-            findings=(*findings, *told_along(along)),
+            failed=tuple(wrong),
+            findings=tuple(told_along(along)),
             undo=json.dumps({"guids": guids}),
         )
 

@@ -142,13 +142,12 @@ class ReplaceMailbox:
             copy_id=plan.id,
             report=report,
         )
-        findings = [*self._swapping.exchange(mailbox, plan.id)]
+        wrong = self._swapping.exchange(mailbox, plan.id)
         known = {message.guid for message in (*work.then, *work.living)}
         known -= {message.guid for message in work.kept}
         brought = bring_along(
             connected, self._swapping, mailbox=mailbox, copy_id=plan.id, known=known
         )
-        findings += told_along(brought)
         now = connected.mail.messages(mailbox)
         meant = [*work.then, *brought]
         return Outcome(
@@ -157,8 +156,8 @@ class ReplaceMailbox:
                 ("messages lost", len(work.lost)),
                 ("messages kept that came since", len(brought)),
             ),
-            failed=tuple(shortfall(meant, now)),
-            findings=(*findings, *quota_findings(connected, mailbox, now)),
+            failed=(*wrong, *shortfall(meant, now)),
+            findings=(*told_along(brought), *quota_findings(connected, mailbox, now)),
             undo=plan.id,
         )
 
@@ -171,7 +170,7 @@ class ReplaceMailbox:
         connected = self._connect(done.plan.request.system)
         before = [*self._swapping.copied(mailbox, done.id)]
         known = self._known(connected, done, before)
-        findings = [*self._swapping.exchange(mailbox, done.id)]
+        wrong = self._swapping.exchange(mailbox, done.id)
         brought = bring_along(
             connected, self._swapping, mailbox=mailbox, copy_id=done.id, known=known
         )
@@ -181,12 +180,8 @@ class ReplaceMailbox:
                 ("messages as before", len(before)),
                 ("messages kept that came since", len(brought)),
             ),
-            failed=tuple(shortfall([*before, *brought], now)),
-            findings=(
-                *findings,
-                *told_along(brought),
-                *quota_findings(connected, mailbox, now),
-            ),
+            failed=(*wrong, *shortfall([*before, *brought], now)),
+            findings=(*told_along(brought), *quota_findings(connected, mailbox, now)),
         )
 
     def _work(self, connected: ConnectedSystem, request: OperationRequest) -> _Work:

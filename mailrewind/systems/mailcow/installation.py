@@ -1,7 +1,7 @@
 """The mailcow of a directory: its settings, its compose project and where its volumes lie."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -38,10 +38,19 @@ class Installation:
         directory: Where mailcow.conf lies.
         project: The compose project's name; "" to find it by the directory.
         base_url: Of the Docker engine; None for this host's own.
+        on_opened: Told of the project before anybody works with it.
     """
 
-    def __init__(self, directory: Path, *, project: str = "", base_url: str | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        project: str = "",
+        base_url: str | None = None,
+        on_opened: Callable[[Project], object] | None = None,
+    ) -> None:
         self.directory = directory
+        self._on_opened = on_opened
         self._project_name = project
         self._base_url = base_url
 
@@ -63,6 +72,12 @@ class Installation:
             ConfigurationInvalid: It knows several.
             MailServerUnreachable: The engine does not answer.
         """
+        project = self._found()
+        if self._on_opened is not None:
+            self._on_opened(project)
+        return project
+
+    def _found(self) -> Project:
         if self._project_name:
             return find_project(self.directory, name=self._project_name, base_url=self._base_url)
         try:

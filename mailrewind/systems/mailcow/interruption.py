@@ -82,8 +82,7 @@ def interrupted(
         MailServerFailed: The block ended well, but not all services came up.
     """
     project = installation.project
-    for finding in recover_leftovers(project, system=system, data_dir=data_dir):
-        logger.warning("%s", finding.text)
+    recover_leftovers(project, system=system, data_dir=data_dir)
     running = _running(project, [*services, WATCHDOG])
     if not running:
         yield

@@ -186,6 +186,7 @@ def recover_leftovers(project: Project, *, system: str, data_dir: Path) -> Seque
             _recover(project, note, interruption)
     for told in sorted(directory.glob("*.recovered")):
         findings.append(Finding(system, told.read_text().strip()))
+        logger.warning("%s", findings[-1].text)
         told.unlink(missing_ok=True)
     return findings
 

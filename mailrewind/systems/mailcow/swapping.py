@@ -110,13 +110,9 @@ class MailcowSwapping:
             self._copies.note_exchange(copy_id)
             # Somebody may have looked into the mailbox between the two.
             self._drop_index(mailbox, copy_id)
-            dovecot.kick(mailbox)
-        complaints = [dovecot.resync(mailbox), dovecot.recalculate_quota(mailbox)]
+        complaints = self._tell_dovecot(mailbox)
         now = _uids(self._mail.places.tree, mailbox, _path(maildir))
-        return [
-            *(Finding(mailbox, complaint) for complaint in complaints if complaint),
-            *_differences(meant, now),
-        ]
+        return [*complaints, *_differences(meant, now)]
 
     def copied(self, mailbox: str, copy_id: str) -> Sequence[Message]:
         """See the port."""
@@ -158,6 +154,16 @@ class MailcowSwapping:
                 advice="Bring messages back one by one: `mailrewind restore mailbox`.",
             )
         return Path("/", path)
+
+    def _tell_dovecot(self, mailbox: str) -> Sequence[Finding]:
+        """Let Dovecot look anew; by now the mailbox is exchanged, and that must be told."""
+        dovecot = self._mail.dovecot
+        try:
+            dovecot.kick(mailbox)
+            complaints = [dovecot.resync(mailbox), dovecot.recalculate_quota(mailbox)]
+        except MailSystemError as error:
+            complaints = [f"Dovecot was not told of it, so its quota is old: {error}"]
+        return [Finding(mailbox, complaint) for complaint in complaints if complaint]
 
     def _drop_index(self, mailbox: str, copy_id: str) -> None:
         """Take a mailbox's index away: Dovecot makes it anew from the Maildir."""

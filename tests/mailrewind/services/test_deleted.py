@@ -149,7 +149,7 @@ def test_without_a_mailbox_it_is_said_what_to_do_or_one_is_created(office: Mailc
     office.stack.add_mailbox(mailbox)
     before = filled(office, mailbox, names_owner=True)
     delete(office, mailbox)
-    with pytest.raises(MailboxNotFound, match="no mailbox created@example.org") as refused:
+    with pytest.raises(MailboxNotFound, match=r"no mailbox created@example\.org") as refused:
         office.plan("deleted", mailbox)
     assert refused.value.advice.startswith("Create it in mailcow")
     plan = office.plan("deleted", mailbox, create="yes")

@@ -4,7 +4,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mailrewind.errors import ConfirmationMissing, KeyDoesNotFit, PlanOutdated
+from mailrewind.errors import (
+    ConfirmationMissing,
+    KeyDoesNotFit,
+    MailServerUnreachable,
+    PlanOutdated,
+)
 from tests.mailcow_office import SYSTEM, MailcowOffice, counted
 from tests.stacks.mailcow.samples import message
 from tests.stacks.mailcow.stack import MailcowStack
@@ -174,3 +179,24 @@ def test_where_the_home_is_the_maildir_the_users_filters_stay(tmp_path: Path) ->
         office.carry_out(office.plan("replace", "old@example.org", at=point))
         assert office.seen("old@example.org") == before["messages"]
         assert (home / "sieve" / "later.sieve").read_text() == "keep;\n"
+
+
+def test_while_dovecot_is_down_nothing_is_changed_and_waiting_helps(
+    office: MailcowOffice,
+) -> None:
+    mailbox = "down@example.org"
+    point = changed_mailbox(office, "down")
+    before = office.seen(mailbox)
+    plan = office.plan("replace", mailbox, at=point)
+    office.stack.stop("watchdog", "dovecot")
+    try:
+        with pytest.raises(MailServerUnreachable):
+            office.carry_out(plan)
+    finally:
+        office.stack.service("dovecot").start()
+        office.stack.wait("dovecot")
+        office.stack.service("watchdog").start()
+    assert office.seen(mailbox) == before
+    done = office.carry_out(office.plan("replace", mailbox, at=point))
+    assert done.outcome is not None
+    assert done.outcome.failed == ()

@@ -16,6 +16,7 @@ from mailrewind.model.reports import Finding
 from mailrewind.systems.mailcow.interruption import interrupted
 from mailrewind.systems.mailcow.recovery import directory_of, in_order, recover_leftovers
 from mailrewind.transports.containers import Project
+from tests.mailcow_office import SYSTEM, MailcowOffice
 from tests.stacks.mailcow.stack import MailcowStack
 
 pytest_plugins = ["tests.mailcow"]
@@ -197,6 +198,20 @@ def test_when_the_timer_was_killed_too_whoever_comes_next_starts_the_services(
     assert running(project) == before
     mailcow.wait("dovecot")
     assert recover_leftovers(project, system="office", data_dir=tmp_path) == []
+
+
+def test_the_next_backup_starts_what_a_dead_process_left_stopped(
+    mailcow: MailcowStack, project: Project, tmp_path: Path
+) -> None:
+    office = MailcowOffice(mailcow, tmp_path)
+    before = running(project)
+    with holder(project, tmp_path / "data", DOVECOT) as process:
+        [mark] = directory_of(tmp_path / "data", SYSTEM).glob("*.armed")
+        os.kill(int(mark.read_text()), signal.SIGKILL)
+        process.kill()
+        process.wait()
+    office.back_up()
+    assert running(project) == before
 
 
 def test_what_another_living_process_has_stopped_is_left_alone(

@@ -1,0 +1,52 @@
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+from mailrewind.systems.mailcow.server import MailcowServer, with_kept
+from mailrewind.systems.mailcow.settings import parse_settings
+
+ARCHIVED = """\
+# mailcow's settings
+MAILCOW_HOSTNAME=mail.example.org
+DBPASS=then
+  REDISPASS = "then, too"
+ADDITIONAL_SAN=smtp.*
+"""
+
+
+def test_the_passwords_of_running_containers_stay_and_all_else_is_as_archived() -> None:
+    merged = with_kept(
+        ARCHIVED, {"DBPASS": "now", "REDISPASS": 'it\'s "now" \\ $HOME', "DBROOT": "root # now"}
+    )
+    assert merged.splitlines()[:3] == [
+        "# mailcow's settings",
+        "MAILCOW_HOSTNAME=mail.example.org",
+        "DBPASS=now",
+    ]
+    assert parse_settings(merged) == {
+        "MAILCOW_HOSTNAME": "mail.example.org",
+        "DBPASS": "now",
+        "REDISPASS": 'it\'s "now" \\ $HOME',
+        "DBROOT": "root # now",
+        "ADDITIONAL_SAN": "smtp.*",
+    }
+
+
+def test_restored_files_get_the_label_of_the_volume_that_they_lie_in(tmp_path: Path) -> None:
+    (tmp_path / "example.org" / "ada").mkdir(parents=True)
+    message, link = tmp_path / "example.org" / "ada" / "1.a", tmp_path / "link"
+    message.write_text("mail")
+    link.symlink_to("/etc/hostname")
+    os.setxattr(message, "security.selinux", b"system_u:object_r:container_file_t:s0:c1,c2")
+    os.setxattr(tmp_path, "security.selinux", b"system_u:object_r:container_file_t:s0:c3,c4")
+    server = MailcowServer(
+        SimpleNamespace(directory=tmp_path),  # type: ignore[arg-type]
+        SimpleNamespace(),  # type: ignore[arg-type]
+        SimpleNamespace(),  # type: ignore[arg-type]
+        system="office",
+        data_dir=tmp_path,
+    )
+    server.label(tmp_path)
+    for place in (message, message.parent, link):
+        found = os.getxattr(place, "security.selinux", follow_symlinks=False)
+        assert found == b"system_u:object_r:container_file_t:s0:c3,c4"
