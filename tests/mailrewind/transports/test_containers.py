@@ -14,7 +14,7 @@ from docker.models.containers import Container
 
 from mailrewind.errors import ContainerMissing, MailServerFailed, MailServerUnreachable
 from mailrewind.transports.containers import Project, find_project
-from mailrewind.transports.processes import Completed, this_process
+from mailrewind.transports.processes import Completed
 from tests.stacks.mailcow import images
 from tests.stacks.mailcow.containers import (
     OWNER,
