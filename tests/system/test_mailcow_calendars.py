@@ -14,10 +14,12 @@ from mailrewind.model.points import PointStatus, read_archive_name
 from mailrewind.wiring import Services, now_utc, wire
 from tests.command import Call
 from tests.groupware_desk import contact, event
-from tests.mailcow import ADA, JOHN_DOE
 from tests.stacks.mailcow.stack import MailcowStack
 
 pytest_plugins = ["tests.mailcow"]
+
+ADA = "ada@example.org"
+JOHN_DOE = "john.doe@example.org"
 
 CONFIGURATION = """\
 time_zone: Europe/Athens
