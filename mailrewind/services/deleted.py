@@ -6,7 +6,6 @@ Choices:
     candidate: which one of the garbage, by its name; needed unless the mail itself tells that it is
         the only one of this address. Without it, the plan lists them.
     create: "yes" to create the mailbox if there is none.
-    whatever_it_holds: "yes" to take the candidate although its mail tells of another owner.
 """
 
 import hashlib
@@ -248,8 +247,7 @@ class RestoreDeleted:
         for one, owner in found:
             if one.name != wanted:
                 continue
-            is_anothers = owner.address not in ("", request.target)
-            if is_anothers and not request.is_chosen("whatever_it_holds"):
+            if owner.address not in ("", request.target):
                 raise ChoiceNeeded(
                     f"{wanted} is the mailbox of {owner.address}, and not of {request.target}: "
                     f"{owner.reason}",
