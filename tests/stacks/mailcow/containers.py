@@ -124,7 +124,12 @@ class Project:
         )
 
     def _labels(self) -> dict[str, str]:
-        return {PROJECT: self.name, OWNER: f"{os.getpid()}:{_started(os.getpid())}:{_processes()}"}
+        return {PROJECT: self.name, OWNER: this_process()}
+
+
+def this_process() -> str:
+    """Return the value of the label `OWNER` for what this process makes."""
+    return f"{os.getpid()}:{_started(os.getpid())}:{_processes()}"
 
 
 def remove_project(client: docker.DockerClient, name: str) -> None:
@@ -140,13 +145,17 @@ def remove_leftovers(client: docker.DockerClient) -> None:
         *client.volumes.list(filters={"label": OWNER}),
         *client.networks.list(filters={"label": OWNER}),
     ]
-    owners = {_labels_of(thing)[OWNER] for thing in held}
-    for owner in owners:
-        pid, started, processes = owner.split(":")
-        # Of a process in another container nobody here can say whether it lives.
-        if processes == _processes() and _started(int(pid)) != started:
+    for owner in {_labels_of(thing)[OWNER] for thing in held}:
+        if _has_ended(owner):
             _remove_directories(client, f"{OWNER}={owner}")
             _remove(client, f"{OWNER}={owner}")
+
+
+def _has_ended(owner: str) -> bool:
+    """Whether a process is no more; of one in another container nobody here can say."""
+    pid, _, rest = owner.partition(":")
+    started, _, processes = rest.partition(":")
+    return processes == _processes() and _started(int(pid)) != started
 
 
 def _labels_of(thing: object) -> dict[str, str]:
