@@ -27,7 +27,7 @@ from tests.stacks.mailcow.containers import SCRATCH, Project, remove_leftovers
 from tests.stacks.mailcow.directory import make_directory, read_configuration
 from tests.stacks.mailcow.services import SERVICES
 
-READY_SECONDS = 60
+READY_SECONDS = 120
 # What asking a service raises that does not answer yet.
 NOT_YET = (
     AssertionError,
