@@ -113,8 +113,11 @@ def from_another_field() -> Any:
 
 def plan_or_operate(asked: Asked) -> str:
     """Plan, or carry out; return the id of the plan, or of the restore."""
-    if asked.action == "plan":
-        return plan_operation(asked.wanted).id
-    if asked.plan_id:
+    if asked.action == "restore" and asked.plan_id:
         return operate_by_plan(asked.plan_id, asked.wanted, asked.type_the_system_name).id
+    plan = plan_operation(asked.wanted)
+    if asked.action == "plan":
+        return plan.id
+    if plan.draft.is_destructive:  # refused: nobody has read it yet
+        return operate_by_plan(plan.id, asked.wanted, "").id
     return operate(asked.wanted).id

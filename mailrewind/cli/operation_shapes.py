@@ -79,7 +79,7 @@ def restored(of: RestoreReport | OperationReport, leases: Sequence[Lease]) -> Sh
 
 
 def _fate(of: OperationReport, leases: Sequence[Lease]) -> str:
-    if of.finished_at is None:
+    if of.unended_since is not None:
         return "broken off" if is_broken_off(of, leases) else "running"
     return "failed" if of.outcome is None else "done"
 

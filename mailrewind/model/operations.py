@@ -205,6 +205,7 @@ class OperationReport:
         undone_at: When it was taken back, UTC; None while it stands.
         failure: What ended it early, in a sentence; "" for nothing.
         taken_back: What taking it back did; None as long as nobody has tried.
+        undo_began_at: Since when it is being taken back, UTC; None before, and once that has ended.
     """
 
     id: str
@@ -215,3 +216,9 @@ class OperationReport:
     undone_at: datetime | None = None
     failure: str = ""
     taken_back: Outcome | None = None
+    undo_began_at: datetime | None = None
+
+    @property
+    def unended_since(self) -> datetime | None:
+        """When that began which has no end yet, the restore or its undo; None if both have."""
+        return self.started_at if self.finished_at is None else self.undo_began_at

@@ -23,7 +23,7 @@ from mailrewind.model.operations import (
 )
 from mailrewind.model.reports import Finding
 from mailrewind.ports import AuditLine, Notifier, Operation, Report, State
-from mailrewind.services.broken_off import left_broken_off
+from mailrewind.services.broken_off import broken_off_text, left_broken_off
 from mailrewind.services.connected import Connect
 from mailrewind.services.holding import hold_mailbox, hold_system
 from mailrewind.services.telling import tell
@@ -68,7 +68,10 @@ class Operations:
             MailrewindError: It cannot be done, as the operation says.
         """
         draft = self._operation(request).draft(request)
-        left = [self._left(report) for report in left_broken_off(self._state, request.system)]
+        left = [
+            Finding(f"restore {report.id}", broken_off_text(report))
+            for report in left_broken_off(self._state, request.system)
+        ]
         plan = OperationPlan(
             id=secrets.token_hex(4),
             request=request,
@@ -222,14 +225,17 @@ class Operations:
 
     def _take_back(self, done: OperationReport, request: OperationRequest) -> OperationReport:
         begin = f"{done.id} begins to be undone: {request.deed}"
+        self._state.save_operation_report(replace(done, undo_began_at=self._clock()))
         untold = self._tell(request, begin, _facts(request, done.id))
         try:
             outcome = self._operation(request).undo(done)
         except BaseException as error:
+            self._state.save_operation_report(replace(done, undo_began_at=None))
             self._end("undo", request, done.id, _in_words(error))
             raise
         undone = replace(
             done,
+            undo_began_at=None,
             finished_at=done.finished_at or self._clock(),
             undone_at=None if outcome.failed else self._clock(),
             taken_back=replace(outcome, findings=(*outcome.findings, *untold)),
@@ -251,14 +257,6 @@ class Operations:
         if done.outcome is not None and not done.outcome.undo:
             raise NothingToUndo(f"Restore {report_id} cannot be taken back.")
         return done
-
-    def _left(self, report: OperationReport) -> Finding:
-        at = report.started_at.astimezone(self._zone)
-        return Finding(
-            f"restore {report.id}",
-            f"began at {at:%Y-%m-%d %H:%M %Z} to {report.plan.request.deed} and was broken off: "
-            f"undo it with `mailrewind undo {report.id} --yes`, or run it again",
-        )
 
     def _end(
         self, action: str, request: OperationRequest, report_id: str, result: str

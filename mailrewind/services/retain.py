@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 from mailrewind.errors import LeaseHeld
@@ -11,11 +11,13 @@ from mailrewind.model.reports import RetainReport
 from mailrewind.model.retention import KeepDecision, decide, reasons_to_keep
 from mailrewind.ports import Archives, AuditLine, Progress, Report, State
 from mailrewind.services.connected import Connect, ConnectedSystem
-from mailrewind.services.holding import refuse_while_held
+from mailrewind.services.holding import hold_mailbox, refuse_while_held
 from mailrewind.services.safety import forget_old_copies
 from mailrewind.services.schedules import interval
 
 logger = logging.getLogger(__name__)
+
+_NO_MAILBOX = "(retention)"
 
 
 class Retain:
@@ -73,8 +75,18 @@ class Retain:
         connected = self._connect(system)
         if self._data_dir is not None:
             forget_old_copies(self._data_dir, self._clock())
-        refuse_while_held(self._state, system)
         self._refuse_during_restores(system)
+        # What wants the whole system waits for the end of this, as it does for restores.
+        holder = f"retention by {initiator}"
+        with hold_mailbox(
+            self._state, system, mailbox=_NO_MAILBOX, holder=holder, wait=timedelta(0)
+        ):
+            return self._let_go(connected, initiator, report)
+
+    def _let_go(
+        self, connected: ConnectedSystem, initiator: str, report: Report | None
+    ) -> RetainReport:
+        system = connected.name
         judged = reasons_to_keep(
             self._state.points(connected.name),
             connected.policy,
@@ -101,6 +113,7 @@ class Retain:
         )
 
     def _refuse_during_restores(self, system: str) -> None:
+        refuse_while_held(self._state, system)
         for lease in self._state.leases():
             if lease.system == system:
                 raise LeaseHeld(

@@ -141,6 +141,7 @@ def _report(report: OperationReport) -> Fields:
         "undone_at": or_none(datetime.isoformat, report.undone_at),
         "failure": report.failure,
         "taken_back": or_none(_outcome, report.taken_back),
+        "undo_began_at": or_none(datetime.isoformat, report.undo_began_at),
     }
 
 
@@ -154,6 +155,7 @@ def _to_report(fields: Fields) -> OperationReport:
         undone_at=or_none(to_moment, fields["undone_at"]),
         failure=fields["failure"],
         taken_back=or_none(_to_outcome, fields["taken_back"]),
+        undo_began_at=or_none(to_moment, fields["undo_began_at"]),
     )
 
 

@@ -1,6 +1,8 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deployments.entrypoints import RunRefused, permitted
 
@@ -15,10 +17,11 @@ DEPLOYMENT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
-    "entrypoint",
-    ["flows.backup.backup", "flows.restore_mailbox.restore_mailbox", "flows.undo.undo_restore"],
-)
+FILE = Path(__file__).parents[2] / "prefect.yaml"
+DECLARED = yaml.safe_load(FILE.read_text())["deployments"]
+
+
+@pytest.mark.parametrize("entrypoint", [entry["entrypoint"] for entry in DECLARED])
 def test_flows_of_ours_are_permitted(entrypoint: str) -> None:
     assert permitted(RUN, DEPLOYMENT | {"entrypoint": entrypoint}) == entrypoint
 

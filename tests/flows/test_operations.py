@@ -9,7 +9,7 @@ import pytest
 from prefect.client.schemas.objects import State
 from prefect.utilities.callables import parameter_schema
 
-from flows.export_sogo import export_sogo
+from flows.export_sogo import ALL_SYSTEMS, ExportSogoRequest, export_sogo
 from flows.replace_mailbox import ReplaceMailboxRequest, replace_mailbox
 from flows.restore_account import RestoreAccountRequest, restore_account
 from flows.restore_calendars import RestoreCalendarsRequest, restore_calendars
@@ -96,11 +96,15 @@ def test_what_destroys_nothing_is_restored_at_once(board: NoticeBoard) -> None:
     assert (request.target, request.reason) == (ADA, "ticket 17")
 
 
-def test_what_destroys_something_is_not_restored_at_once(board: NoticeBoard) -> None:
+def test_what_destroys_something_is_not_restored_at_once_but_planned(
+    board: NoticeBoard, prefect_server: PrefectServer
+) -> None:
     state = restore_calendars(
         asked(mode="reset", action="restore", type_the_system_name="office"), return_state=True
     )
-    assert message_of(state).startswith("ConfirmationMissing: Plan ")
+    kind, _, plan_id, *_ = message_of(state).split()
+    assert kind == "ConfirmationMissing:"
+    assert "| **Would be lost** | **1** |" in page(prefect_server, f"plan-{plan_id}")
     assert notices(board) == ["choir", "party"]
 
 
@@ -163,6 +167,14 @@ def test_a_system_without_it_is_refused_whatever_the_form_let_through() -> None:
     assert message_of(restore_calendars(asked(), return_state=True)).startswith(
         "OperationUnknown: The system office has no restore called 'calendars'"
     )
+
+
+def test_export_is_refused_where_there_are_no_calendars_and_passes_such_systems_by() -> None:
+    state = export_sogo(ExportSogoRequest(system="office"), return_state=True)
+    assert message_of(state).startswith(
+        "OperationUnknown: The system office has no calendars and contacts."
+    )
+    assert export_sogo(ExportSogoRequest(system=ALL_SYSTEMS), return_state=True).is_completed()
 
 
 MOST = {"system": "office", "reason": "ticket 17"}

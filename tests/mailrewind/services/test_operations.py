@@ -450,6 +450,16 @@ def test_whole_system_waits_for_what_runs_on_it_but_not_for_ever(hall):
 
 def die_on_the_way(hall: Hall) -> None:
     """Let another process begin the operation, and kill it when half of it is done."""
+    reset = f"""
+choices = {{"mode": ("reset",)}}
+plan = operations.plan(OperationRequest("notices", "office", "{ADA}", choices=choices))
+operations.execute(plan.id, initiator="test", system_typed="office")
+"""
+    die(hall, reset, on="on_the_way")
+
+
+def die(hall: Hall, deed: str, *, on: str) -> None:
+    """Let another process do something, and kill it where the board is at a point."""
     script = f"""
 import os, signal
 from dataclasses import replace
@@ -464,13 +474,11 @@ from tests.doubles_operations import NoticeBoard
 
 services = wire(load(Path({str(hall.office.configuration)!r})))
 board = NoticeBoard(Path({str(hall.board.board)!r}), Path({str(hall.board.copy)!r}))
-board.on_the_way = lambda: os.kill(os.getpid(), signal.SIGKILL)
+board.{on} = lambda: os.kill(os.getpid(), signal.SIGKILL)
 connected = replace(services.connect("office"), operations={{"notices": board}})
 operations = Operations(lambda _: connected, services.state, Note(),
                         zone=services.config.zone, clock=now_utc)
-choices = {{"mode": ("reset",)}}
-plan = operations.plan(OperationRequest("notices", "office", "{ADA}", choices=choices))
-operations.execute(plan.id, initiator="test", system_typed="office")
+{deed}
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
 
@@ -482,11 +490,10 @@ def test_operation_whose_process_was_killed_is_known_as_broken_off_and_can_be_un
     (report,) = hall.operations.left_broken_off()
     assert (report.finished_at, report.outcome) == (None, None)
     (finding,) = hall.operations.plan(hall.ask()).draft.findings[1:]
-    at = report.started_at.astimezone(hall.office.services.config.zone)
     assert finding == Finding(
         f"restore {report.id}",
-        f"began at {at:%Y-%m-%d %H:%M %Z} to restore notices of {ADA} on office and was broken "
-        f"off: undo it with `mailrewind undo {report.id} --yes`, or run it again",
+        f"restore {report.id} was broken off, which began to restore notices of {ADA} on office: "
+        f"undo it with `mailrewind undo {report.id} --yes`, or run it again",
     )
 
     hall.operations.undo(report.id, initiator="test")
@@ -500,6 +507,39 @@ def test_operation_that_was_broken_off_is_over_once_it_was_done_again(hall):
     hall.office.clock.now = hall.operations.left_broken_off()[0].started_at + timedelta(hours=1)
     hall.operations.run(hall.ask("merge"))
     assert hall.operations.left_broken_off() == []
+
+
+def test_undo_whose_process_was_killed_is_known_as_broken_off_and_can_be_done_again(hall):
+    done = hall.operations.run(hall.ask())
+    die(hall, f"operations.undo({done.id!r}, initiator='test')", on="when_undone")
+    assert hall.notices == ["choir", "party", "fire drill", "lost cat"]
+
+    (report,) = hall.operations.left_broken_off()
+    (finding,) = hall.operations.plan(hall.ask()).draft.findings[1:]
+    assert report.id == done.id
+    assert finding.text == (
+        f"the undo of restore {done.id} was broken off, which was to restore notices of {ADA} on "
+        f"office: run `mailrewind undo {done.id} --yes` again"
+    )
+    hall.operations.undo(done.id, initiator="test")
+    assert hall.notices == ["choir", "party"]
+    assert hall.operations.left_broken_off() == []
+
+
+def test_undo_that_fails_is_not_broken_off_and_can_be_tried_again(hall):
+    done = hall.operations.run(hall.ask())
+
+    def stop():
+        raise MailServerFailed("the board is closed")
+
+    hall.board.when_undone = stop
+    with pytest.raises(MailServerFailed):
+        hall.operations.undo(done.id, initiator="test")
+    assert hall.operations.report(done.id) == done
+    assert hall.operations.left_broken_off() == []
+    hall.board.when_undone = lambda: None
+    hall.operations.undo(done.id, initiator="test")
+    assert hall.notices == ["choir", "party"]
 
 
 def test_operation_that_runs_is_not_taken_for_broken_off(hall):

@@ -58,6 +58,7 @@ reports = st.builds(
     st.none() | moments,
     texts,
     st.none() | outcomes,
+    st.none() | moments,
 )
 
 OPERATION_PLAN = OperationPlan(
@@ -89,7 +90,7 @@ def test_every_field_of_an_operation_is_drawn_here_with_no_default_left_out() ->
         Draft: 6,
         Finding: 2,
         OperationPlan: 4,
-        OperationReport: 8,
+        OperationReport: 9,
         OperationRequest: 8,
         Outcome: 4,
     }
