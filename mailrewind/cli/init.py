@@ -1,52 +1,41 @@
 """Begin: a configuration file, a passphrase, a repository, and a copy of its key."""
 
-import json
 import os
 import re
 import secrets
-import socket
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from mailrewind.cli import show
 from mailrewind.cli.examination import examine
+from mailrewind.cli.first_configuration import Wishes, text_of
 from mailrewind.cli.grammar import Command
 from mailrewind.cli.invocation import Invocation
 from mailrewind.errors import ConfigurationInvalid
 
 _PLACE = Path("mailrewind.yaml")
 
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the operator answered.
-
-    Attributes:
-        system: Name of the mail system and of its repository.
-        mailboxes: Path template.
-        repository: Location.
-        passphrase_file: Absolute.
-        time_zone: IANA name, "" for the machine's.
-        alarms_to: Address, "" for nobody.
-        data_dir: None for the default.
-    """
-
-    system: str
-    mailboxes: str
-    repository: str
-    passphrase_file: Path
-    time_zone: str
-    alarms_to: str
-    data_dir: Path | None
+Ask = Callable[[str, str | None, str], str]
 
 
 @click.command(cls=Command)
 @click.option("--system", help="Name of the mail system.  [default: mail]")
+@click.option(
+    "--mailcow",
+    type=click.Path(path_type=Path),
+    help="Directory of a mailcow.  [default: the one that is found]",
+)
 @click.option("--mailboxes", help="Path of a Maildir, with {domain} and {local} or {address}.")
 @click.option("--repository", help="Where the borg repository lies or will lie.")
 @click.option("--passphrase-file", type=click.Path(path_type=Path), help="Where it is kept.")
+@click.option("--passphrase-copy", help="In words: where its copy away from this machine is.")
+@click.option(
+    "--headers/--no-headers",
+    default=None,
+    help="Whether the catalogue may know subjects and senders of a mailcow's mail.",
+)
 @click.option("--time-zone", help="Such as Europe/Berlin.  [default: the machine's]")
 @click.option("--alarms-to", help="Address that is told of failures.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where our own data lies.")
@@ -56,9 +45,12 @@ def init(
     invocation: Invocation,
     *,
     system: str | None,
+    mailcow: Path | None,
     mailboxes: str | None,
     repository: str | None,
     passphrase_file: Path | None,
+    passphrase_copy: str | None,
+    headers: bool | None,
     time_zone: str | None,
     alarms_to: str | None,
     data_dir: Path | None,
@@ -78,13 +70,20 @@ def init(
         answer: str = click.prompt(question, default=default, show_default=bool(default), err=True)
         return answer
 
-    name = _checked(ask("Name of the mail system", system, "mail"))
+    cow = _mailcow(ask, mailcow, mailboxes)
+    name = _checked(ask("Name of the mail system", system, "mailcow" if cow else "mail"))
     wishes = Wishes(
         system=name,
-        mailboxes=ask(
-            "Path of a mailbox's Maildir", mailboxes, "/var/vmail/{domain}/{local}/Maildir"
+        mailcow=cow,
+        mailboxes=""
+        if cow
+        else ask("Path of a mailbox's Maildir", mailboxes, "/var/vmail/{domain}/{local}/Maildir"),
+        headers=_may_catalogue(headers, asks=cow is not None and not yes),
+        repository=ask(
+            "Repository: a path, best on another disk, or ssh://user@host:port/path",
+            repository,
+            f"/var/backups/mailrewind/{name}",
         ),
-        repository=ask("Repository", repository, f"/var/backups/mailrewind/{name}"),
         passphrase_file=Path(
             ask(
                 "File that keeps the passphrase",
@@ -92,6 +91,11 @@ def init(
                 str(place.with_name(f"{name}.passphrase")),
             )
         ).absolute(),
+        passphrase_copy=ask(
+            "Where will you keep a copy of the passphrase, away from this machine",
+            passphrase_copy,
+            "",
+        ),
         time_zone=ask("Time zone (empty: the machine's)", time_zone, ""),
         alarms_to=ask("Address that is told of failures (empty: nobody)", alarms_to, ""),
         data_dir=data_dir.absolute() if data_dir else None,
@@ -105,6 +109,40 @@ def init(
     _write_configuration(invocation, place, wishes)
     _create_repository(invocation, wishes, key)
     _show_what_to_keep(invocation, wishes, key)
+
+
+def _mailcow(ask: Ask, given: Path | None, mailboxes: str | None) -> Path | None:
+    """Return mailcow's directory, None where the system is a tree of Maildirs."""
+    from mailrewind.systems.mailcow.installation import find_installations
+
+    if given is not None:
+        return _with_settings(given)
+    found = [] if mailboxes is not None else find_installations()
+    if not found:
+        return None
+    if len(found) > 1:
+        show.line(f"Several mailcows are here: {', '.join(map(str, found))}")
+    answer = ask("Directory of mailcow (a dash: this is no mailcow)", None, str(found[0]))
+    return None if answer.strip() == "-" else _with_settings(Path(answer))
+
+
+def _with_settings(directory: Path) -> Path:
+    """Return mailcow's directory, after seeing that its settings can be read."""
+    from mailrewind.systems.mailcow.settings import read_settings
+
+    read_settings(directory)
+    return directory.absolute()
+
+
+def _may_catalogue(given: bool | None, *, asks: bool) -> bool:
+    if given is not None or not asks:
+        return given is not False
+    return click.confirm(
+        "May subjects and senders, also of encrypted mail, stand in our catalogue, which is not"
+        " encrypted? Without them messages are found by folder, date and size only",
+        default=True,
+        err=True,
+    )
 
 
 def _checked(name: str) -> str:
@@ -124,12 +162,19 @@ def _show_plan(place: Path, wishes: Wishes, key: Path) -> None:
     show.facts(
         [
             ("Configuration", f"{place} is written"),
-            ("Mail", f"{wishes.system}: {wishes.mailboxes}"),
+            ("Mail", f"{wishes.system}: {_what(wishes)}"),
             ("Passphrase", f"{wishes.passphrase_file} {keeps}"),
             ("Repository", f"{wishes.repository} is created if there is none"),
             ("Copy of the key", f"{key}"),
         ]
     )
+
+
+def _what(wishes: Wishes) -> str:
+    if wishes.mailcow is None:
+        return wishes.mailboxes
+    headers = "" if wishes.headers else ", no subjects and senders in the catalogue"
+    return f"mailcow in {wishes.mailcow}{headers}"
 
 
 def _write_passphrase(path: Path) -> None:
@@ -140,7 +185,7 @@ def _write_passphrase(path: Path) -> None:
 
 
 def _write_configuration(invocation: Invocation, place: Path, wishes: Wishes) -> None:
-    _write_new(place, _text(wishes), mode=0o644)
+    _write_new(place, text_of(wishes), mode=0o644)
     try:
         _ = invocation.config
     except ConfigurationInvalid:
@@ -177,36 +222,10 @@ def _show_what_to_keep(invocation: Invocation, wishes: Wishes, key: Path) -> Non
     show.line("Whoever lacks either of them can never read the backups again:")
     show.line(f"  {wishes.passphrase_file}")
     show.line(f"  {key}")
+    if wishes.passphrase_copy:
+        show.line(f"You said that the passphrase's copy will be here: {wishes.passphrase_copy}")
+    if wishes.mailcow is not None:
+        show.line("Not even the keys of encrypted mail are elsewhere: they are in the archives.")
     show.line()
     show.line(f"First backup: {invocation.command('backup', wishes.system, '--yes')}")
     show.line(f"Every hour from now on: {invocation.command('up')}")
-
-
-def _text(wishes: Wishes) -> str:
-    """Write the file; JSON's strings are YAML's, whatever stands in them."""
-    zone = f"time_zone: {_quoted(wishes.time_zone)}\n" if wishes.time_zone else ""
-    data_dir = f"data_dir: {_quoted(str(wishes.data_dir))}\n" if wishes.data_dir else ""
-    notify = f"""
-notify:
-  mail:
-    to: [{_quoted(wishes.alarms_to)}]
-    sender: {_quoted(f"mailrewind@{socket.getfqdn()}")}
-"""
-    return f"""\
-# mailrewind; every key is described in docs/configuration.md.
-{zone}{data_dir}
-repositories:
-  {_quoted(wishes.system)}:
-    location: {_quoted(wishes.repository)}
-    passphrase: {{file: {_quoted(str(wishes.passphrase_file))}}}
-
-systems:
-  {_quoted(wishes.system)}:
-    kind: maildir
-    mailboxes: {_quoted(wishes.mailboxes)}
-    repository: {_quoted(wishes.system)}
-{notify if wishes.alarms_to else ""}"""
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

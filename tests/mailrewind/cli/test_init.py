@@ -10,6 +10,12 @@ from tests.command import Call
 from tests.office import ADA, Office
 
 
+@pytest.fixture(autouse=True)
+def _no_mailcow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the mailcows of other tests on this machine from being found."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+
+
 @pytest.fixture
 def words(office: Office) -> list[str]:
     return [
@@ -59,7 +65,7 @@ def test_existing_configuration_is_never_overwritten(
 def test_answers_are_asked_for_and_no_means_nothing(
     call: Call, office: Office, place: Path
 ) -> None:
-    answers = "\n".join(["hall", "", str(office.root / "repo"), "", "", "", "n", ""])
+    answers = "\n".join(["hall", "", str(office.root / "repo"), "", "", "", "", "n", ""])
     result = call("init", config=place, answers=answers)
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (130, "Stopped.")
     assert f"{place} is written" in result.stdout
@@ -74,13 +80,67 @@ def test_answers_are_used_and_an_existing_passphrase_is_kept(
     passphrase.chmod(0o600)
     template = f"{office.root}/mail/{{domain}}/{{local}}/Maildir"
     repository = str(office.root / "repo: #x")
-    asked = ["hall", template, repository, str(passphrase), "Europe/Berlin", "", "y", ""]
+    copy = "the safe, drawer 2"
+    asked = ["hall", template, repository, str(passphrase), copy, "Europe/Berlin", "", "y", ""]
     words = ("init", "--data-dir", str(office.root / "hall" / "data"))
     assert call(*words, config=place, answers="\n".join(asked)).exit_code == 0
     loaded = config.load(place)
     assert loaded.repository("hall").location == repository
     assert (loaded.time_zone, loaded.notify.mail) == ("Europe/Berlin", None)
     assert passphrase.read_text() == "correct horse\n"
+    assert f"    # A copy away from this machine: {copy}\n" in place.read_text()
+
+
+def mailcow_of(office: Office) -> Path:
+    directory = office.root / "mailcow-dockerized"
+    directory.mkdir()
+    (directory / "mailcow.conf").write_text("COMPOSE_PROJECT_NAME=no-such-project\n")
+    return directory
+
+
+def test_mailcow_is_asked_what_only_a_person_can_decide(
+    call: Call, office: Office, place: Path
+) -> None:
+    directory, repository = mailcow_of(office), str(office.root / "repo")
+    words = ("init", "--mailcow", str(directory), "--data-dir", str(office.root / "hall/data"))
+    asked = ["", "n", repository, "", "paper in the safe", "", "ops@example.org", "y", ""]
+    result = call(*words, config=place, answers="\n".join(asked))
+    assert result.exit_code == 0, result.stderr
+    loaded = config.load(place)
+    assert loaded.system("mailcow") == config.MailcowKeys(
+        kind="mailcow", directory=directory, repository="mailcow", headers=False
+    )
+    assert loaded.repository("mailcow").location == repository
+    assert loaded.notify.mail is not None
+    assert "no subjects and senders in the catalogue" in result.stdout
+    assert "the passphrase's copy will be here: paper in the safe" in result.stdout
+    assert "the Docker engine does not answer" in " ".join(result.stdout.split())
+
+
+def test_three_lines_are_written_for_a_mailcow_that_takes_the_defaults(
+    call: Call, office: Office, place: Path
+) -> None:
+    directory = mailcow_of(office)
+    words = ("init", "--mailcow", str(directory), "--repository", str(office.root / "repo"))
+    more = ("--data-dir", str(office.root / "hall/data"), "--yes")
+    assert call(*words, *more, config=place).exit_code == 0
+    system = place.read_text().partition("systems:\n")[2]
+    assert system.splitlines() == [
+        '  "mailcow":',
+        "    kind: mailcow",
+        f'    directory: "{directory}"',
+        '    repository: "mailcow"',
+    ]
+    assert "NOWHERE YET" in place.read_text()
+
+
+def test_directory_that_holds_no_mailcow_is_refused(
+    call: Call, office: Office, place: Path
+) -> None:
+    result = call("init", "--mailcow", str(office.root), "--yes", config=place)
+    assert result.exit_code == 10
+    assert result.stderr.startswith(f"Error: {office.root} holds no mailcow.conf.")
+    assert not place.exists()
 
 
 def test_wrong_answer_leaves_no_configuration(call: Call, words: list[str], place: Path) -> None:
