@@ -111,7 +111,8 @@ def test_three_lines_are_enough_for_a_mailcow(tmp_path: Path) -> None:
         (
             COW + "    mailboxes: /var/vmail/{address}\n",
             "9: systems.maildir.mailboxes: unknown key; known here: repository, schedule, "
-            "retention, exclude, archive_prefix, kind, directory, project, headers, api_key",
+            "retention, exclude, archive_prefix, kind, directory, project, headers, sogo_exports, "
+            "api_key",
         ),
         (
             GOOD + "    headers: no\n",
