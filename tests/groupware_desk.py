@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import NoReturn, Self
 from zoneinfo import ZoneInfo
 
+from mailrewind.formats.property_lists import Opaque
+from mailrewind.formats.sogo import (
+    SogoExport,
+    SogoFolder,
+    SogoRecord,
+    read_export,
+    write_export,
+)
 from mailrewind.model.operations import OperationPlan, OperationReport, OperationRequest
 from mailrewind.model.points import PointStatus, RestorePoint, point_name
 from mailrewind.model.retention import RetentionPolicy
@@ -156,6 +164,20 @@ class Desk:
 
     def events(self, user: str, calendar: str = "personal") -> dict[str, str]:
         return self.stack.events(user, calendar)
+
+    def exported(self, user: str) -> dict[str, dict[str, str]]:
+        """Return what each folder of a user holds, by path and name."""
+        (made,) = self.calendars.export([user])
+        return {
+            folder.path: {record.name: record.content for record in folder.records}
+            for folder in read_export(made.content).folders
+        }
+
+    def holding(self, user: str, titles: Mapping[str, str]) -> bytes:
+        """Return an export of a calendar with these events: name and title."""
+        records = tuple(SogoRecord(name, event(title, name)) for name, title in titles.items())
+        folder = SogoFolder(CALENDAR, "Personal Calendar", Opaque("{\n}"), records)
+        return write_export(SogoExport(user, None, None, (folder,)))
 
     def shares(self, user: str, folder: str = CALENDAR) -> set[tuple[str, str]]:
         """Return (user, role) of those whom a folder is shared with."""

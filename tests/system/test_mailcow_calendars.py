@@ -100,7 +100,7 @@ def test_a_restore_point_holds_an_export_of_each_user(house: House, point: str) 
             "Calendar/personal": ["dentist.ics", "lunch.ics"],
             "Contacts/personal": ["grace.vcf"],
         },
-        f"sogo/{JOHN_DOE}": {"Calendar/personal": ["review.ics"], "Contacts/personal": []},
+        f"sogo/{JOHN_DOE}": {"Calendar/personal": ["review.ics"]},
     }
 
 

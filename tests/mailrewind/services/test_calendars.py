@@ -1,6 +1,8 @@
 """Calendars and contacts brought back into a mailcow that runs, seen through CalDAV."""
 
+import time
 from dataclasses import replace
+from threading import Thread
 
 import pytest
 
@@ -409,6 +411,47 @@ def test_sogo_that_is_away_fails_the_plan(desk, ada):
     finally:
         desk.stack.service("sogo").start()
         desk.stack.wait("sogo")
+
+
+def test_sogo_that_is_killed_while_it_resets_loses_nothing(desk):
+    user = desk.new_user()
+    desk.put(user, first="First")
+    desk.make_point()
+    many = desk.holding(user, {f"many{number:04}.ics": "Many" for number in range(800)})
+    desk.calendars.merge(user, many)
+    before = desk.exported(user)
+    assert len(before[CALENDAR]) == 801
+    file_in(desk, desk.make_point(), user, many)
+    desk.put(user, later="Later")
+    before = desk.exported(user)
+    plan = desk.plan(user, mode="reset")
+    killing = Thread(target=kill_half_way, args=(desk, user))
+    killing.start()
+    with pytest.raises(MailServerUnreachable):
+        desk.execute(plan)
+    killing.join()
+    desk.stack.service("sogo").start()
+    desk.stack.wait("sogo")
+    assert len(desk.exported(user)[CALENDAR]) < 800
+    assert desk.installation.project.service("memcached-mailcow").state == "running"
+    report = desk.state.operation_reports(limit=1)[0]
+    desk.operations.undo(report.id, initiator="test")
+    assert desk.exported(user) == before
+
+
+def kill_half_way(desk, user):
+    """Kill SOGo as soon as a folder that is filled again holds some records."""
+    query = (
+        "SELECT COUNT(*) FROM sogo_store JOIN sogo_folder_info USING (c_folder_id) "
+        "WHERE c_path = %s"
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        ((number,),) = desk.stack.sql(query, f"/Users/{user}/{CALENDAR}")
+        if 0 < int(number) < 500:
+            desk.stack.service("sogo").kill()
+            return
+        time.sleep(0.02)
 
 
 def test_memcached_that_is_away_hinders_nothing(desk, ada):
