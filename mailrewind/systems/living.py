@@ -46,7 +46,7 @@ class LivingTree:
         without: Directories that hold none, though they look so.
     """
 
-    def __init__(self, template: Template, *, without: Iterable[Path]) -> None:
+    def __init__(self, template: Template, *, without: Iterable[Path] = ()) -> None:
         self._template = template
         self._without = tuple(f"{str(path).strip('/')}/" for path in without)
 

@@ -47,9 +47,9 @@ class Places:
     tree: LivingTree
 
     @classmethod
-    def of(cls, template: Template, staging: Path, *, without: Iterable[Path] = ()) -> "Places":
-        """Leave the staging directory out of the living, and what else holds no mailboxes."""
-        return cls(template, staging, LivingTree(template, without=(staging, *without)))
+    def of(cls, template: Template, staging: Path) -> "Places":
+        """Leave the staging directory out of the living."""
+        return cls(template, staging, LivingTree(template, without=(staging,)))
 
     @property
     def excludes(self) -> tuple[str, ...]:

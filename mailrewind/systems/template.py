@@ -1,7 +1,7 @@
 """Where the mailboxes lie: a path such as "/var/vmail/{domain}/{local}/Maildir", read both ways."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +44,15 @@ class Template:
         text: The template.
         former_roots: Regular expression of what may stand in archives in the place of the fixed
             directories, without a leading "/"; "" for nothing else.
+        no_domains: Names of directories that are no domains, though they lie like some.
 
     Raises:
         ConfigurationInvalid: It does not lead from an address to a directory and back.
     """
 
-    def __init__(self, text: str, *, former_roots: str = "") -> None:
+    def __init__(
+        self, text: str, *, former_roots: str = "", no_domains: Collection[str] = ()
+    ) -> None:
         segments = text.strip("/").split("/")
         holders = _HOLDER.findall(text)
         fixed = next((n for n, name in enumerate(segments) if _HOLDER.search(name)), 0)
@@ -66,6 +69,7 @@ class Template:
         self.root = Path("/", *segments[:fixed])
         self._text = text.strip("/")
         self._holders = frozenset(holders)
+        self._no_domains = frozenset(no_domains)
         self._levels = tuple(re.compile(_expression(name), re.DOTALL) for name in segments[fixed:])
         root = re.escape("/".join(segments[:fixed]))
         known = f"(?:{root}|{former_roots})" if former_roots else root
@@ -144,7 +148,11 @@ class Template:
         if "address" in self._holders:
             return match["address"] if _is_plain(match["address"]) else None
         local, domain = match["local"], match["domain"]
-        if "@" in domain or not (_is_plain(local) and _is_plain(domain)):
+        if (
+            domain in self._no_domains
+            or "@" in domain
+            or not (_is_plain(local) and _is_plain(domain))
+        ):
             return None
         return f"{local}@{domain}"
 

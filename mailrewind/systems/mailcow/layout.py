@@ -58,9 +58,8 @@ class Layout:
         link instead of copy, and what a crash leaves is cleared after some days.
         """
         return Places.of(
-            Template(self.template, former_roots=_FORMER_ROOTS),
+            Template(self.template, former_roots=_FORMER_ROOTS, no_domains=_NO_DOMAINS),
             self.vmail / GARBAGE / STAGING,
-            without=[self.vmail / name for name in _NO_DOMAINS],
         )
 
 
