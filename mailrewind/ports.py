@@ -743,6 +743,17 @@ class Swapping(Protocol):
         """
         ...
 
+    def put_back(self, mailbox: str, copy_id: str) -> Sequence[Finding]:
+        """Exchange once more, if the copy is what the mailbox was before the exchange.
+
+        Also after the process that exchanged them died, at whatever moment.
+
+        Raises:
+            NothingToUndo: It is not: nothing was exchanged, or it is back already.
+            MailSystemError: As ``exchange``.
+        """
+        ...
+
     def copied(self, mailbox: str, copy_id: str) -> Sequence[Message]:
         """Return the messages of a copy.
 

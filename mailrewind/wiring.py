@@ -252,7 +252,6 @@ class _Mailcow:
                 dumps,
                 self._database,
                 self._server,
-                index=wiring.back_up().index,
                 data_dir=wiring.data_dir,
             ),
             RestoreCalendars(connect, wiring.calendar_archives(), data_dir=wiring.data_dir),

@@ -183,7 +183,7 @@ class RestoreDeleted:
         brought_back = set(about.get("guids", ()))
         if not brought_back:
             raise NothingToUndo(f"What {done.id} has brought back is not known; see {mailbox}")
-        wrong = self._swapping.exchange(mailbox, done.id)
+        wrong = self._swapping.put_back(mailbox, done.id)
         along = bring_along(
             connected, self._swapping, mailbox=mailbox, copy_id=done.id, known=brought_back
         )

@@ -170,7 +170,7 @@ class ReplaceMailbox:
         connected = self._connect(done.plan.request.system)
         before = [*self._swapping.copied(mailbox, done.id)]
         known = self._known(connected, done, before)
-        wrong = self._swapping.exchange(mailbox, done.id)
+        wrong = self._swapping.put_back(mailbox, done.id)
         brought = bring_along(
             connected, self._swapping, mailbox=mailbox, copy_id=done.id, known=known
         )

@@ -6,7 +6,7 @@ A run that died is gone on with by planning and running again with the same rest
 import logging
 import re
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from mailrewind.errors import (
     RestorePointNotFound,
 )
 from mailrewind.model.databases import Returning
+from mailrewind.model.mail import Message
 from mailrewind.model.operations import (
     Change,
     Draft,
@@ -34,8 +35,10 @@ from mailrewind.model.points import MAIL, RestorePoint
 from mailrewind.model.reports import Finding
 from mailrewind.ports import Archives, Database, Progress, Rebuilding, Report
 from mailrewind.services.connected import Connect, ConnectedSystem
+from mailrewind.services.contents import contents, files_of
 from mailrewind.services.dumps import PART as SQL
 from mailrewind.services.dumps import Dumps, refuse_newer_schema
+from mailrewind.services.making import without_left_places
 from mailrewind.services.rebuilt import Progressed
 
 logger = logging.getLogger(__name__)
@@ -47,17 +50,20 @@ _AS_THEN = Returning(keeps_credentials=False, disables_returning=False)
 _TOLD = 20
 
 
+_Seen = tuple[str, str, frozenset[str]]
+
+
 @dataclass(frozen=True, slots=True)
-class _Root:
-    """Where an archive has a directory, and where it goes.
+class _Archived:
+    """The mail of a restore point.
 
     Attributes:
-        archived: Its path in the archive.
-        target: The directory here.
+        messages: All of them.
+        superseded: Paths of files that stand for messages which lie under other names by now.
     """
 
-    archived: str
-    target: Path
+    messages: tuple[Message, ...]
+    superseded: tuple[str, ...]
 
 
 class RestoreServer:
@@ -68,7 +74,6 @@ class RestoreServer:
         dumps: Where dumps of the database are.
         database: The system's.
         server: The installation that is to be filled.
-        index: Brings the catalogue up to a restore point by its name.
         data_dir: Our data directory.
     """
 
@@ -82,14 +87,12 @@ class RestoreServer:
         database: Database,
         server: Rebuilding,
         *,
-        index: Callable[[str], None],
         data_dir: Path,
     ) -> None:
         self._connect = connect
         self._dumps = dumps
         self._database = database
         self._server = server
-        self._index = index
         self._data_dir = data_dir
 
     def draft(self, request: OperationRequest) -> Draft:
@@ -128,13 +131,12 @@ class RestoreServer:
         if not self._server.is_laid_out():
             return self._lay_out(point)
         progressed = self._progressed(request)
-        self._refuse_unfit(point, progressed)
         progressed.begin(point.name)
         connected = self._connect(request.system)
-        self._bring_catalog_up(connected, point)
+        archived = self._archived(connected, point)
         findings: list[Finding] = []
         with self._server.alone(holder=f"restore {plan.id}"):
-            for step, work in self._steps(connected, point, report):
+            for step, work in self._steps(connected, point, archived, report):
                 if step in progressed.done:
                     logger.info("%s: done already", step)
                     continue
@@ -144,7 +146,7 @@ class RestoreServer:
                 findings += work()
                 progressed.note(step)
         findings += self._database.settle()
-        counts, failed, unmatched = self._compare(connected, point)
+        counts, failed, unmatched = self._compare(connected, archived)
         if not failed:
             progressed.end()
         seconds = int(monotonic() - began)
@@ -193,10 +195,20 @@ class RestoreServer:
         with self._dumps.open(point) as pieces:
             refuse_newer_schema(point.system, self._database.examine(pieces, _AS_THEN))
 
-    def _bring_catalog_up(self, connected: ConnectedSystem, point: RestorePoint) -> None:
-        recorded = connected.catalog.recorded()
-        if recorded is None or recorded < point.taken_at:
-            self._index(point.name)
+    def _archived(self, connected: ConnectedSystem, point: RestorePoint) -> _Archived:
+        """Read what mail the point holds; the catalogue would want all older points first."""
+        archives, mail = connected.archives_of(point), connected.mail
+        listing = files_of(archives, point)
+        found = [*mail.interpret(listing.values(), lambda paths: contents(archives, point, paths))]
+        gone = frozenset(self._dumps.state.backup_report(point.name).gone)
+        messages = tuple(without_left_places(found, gone, key_of=mail.key_of))
+        right = {message.path for message in messages}
+        superseded = tuple(
+            path
+            for path, file in listing.items()
+            if file.kind == "-" and path not in right and mail.key_of(path) is not None
+        )
+        return _Archived(messages, superseded)
 
     def _lay_out(self, point: RestorePoint) -> Outcome:
         """Write the settings for a mailcow that has never been started."""
@@ -209,7 +221,11 @@ class RestoreServer:
         )
 
     def _steps(
-        self, connected: ConnectedSystem, point: RestorePoint, report: Report | None
+        self,
+        connected: ConnectedSystem,
+        point: RestorePoint,
+        archived: _Archived,
+        report: Report | None,
     ) -> Iterator[tuple[str, Callable[[], Iterable[Finding]]]]:
         """Yield what is to be done in this order, each by a name that stays the same."""
         archives = connected.archives_of(point)
@@ -219,7 +235,7 @@ class RestoreServer:
                 return self._fill(archives, point, volume, target, report)
 
             yield f"volume {volume}", fill
-        yield "superseded names", lambda: self._clear_superseded(connected, point)
+        yield "superseded names", lambda: self._clear_superseded(archives, point, archived)
         yield "settings", lambda: self._put_settings(archives, point)
         yield "database", lambda: self._load(point)
 
@@ -249,23 +265,17 @@ class RestoreServer:
         return findings
 
     def _clear_superseded(
-        self, connected: ConnectedSystem, point: RestorePoint
+        self, archives: Archives, point: RestorePoint, archived: _Archived
     ) -> Iterable[Finding]:
         """Remove names under which an earlier archive has what a later one has under others."""
-        catalog, mail = connected.catalog, connected.mail
-        right = {
-            entry.message.path
-            for mailbox, _, _ in catalog.mailboxes(point.taken_at)
-            for entry in catalog.messages(mailbox, point.taken_at)
-        }
         target = self._server.volumes()[_MAIL_VOLUME]
-        archives = connected.archives_of(point)
-        for archive in point.mail_archives:
-            root = _root_of(_MAIL_VOLUME, target, archives, archive)
-            for file in archives.files(archive) if root else ():
-                is_message = file.kind == "-" and mail.key_of(file.path) is not None
-                if is_message and file.path not in right:
-                    (target / file.path.removeprefix(f"{root}/")).unlink(missing_ok=True)
+        roots = {
+            _root_of(_MAIL_VOLUME, target, archives, archive) for archive in point.mail_archives
+        }
+        for path in archived.superseded:
+            for root in filter(None, roots):
+                if path.startswith(f"{root}/"):
+                    (target / path.removeprefix(f"{root}/")).unlink(missing_ok=True)
         return ()
 
     def _put_settings(self, archives: Archives, point: RestorePoint) -> Iterable[Finding]:
@@ -295,23 +305,21 @@ class RestoreServer:
         return ()
 
     def _compare(
-        self, connected: ConnectedSystem, point: RestorePoint
+        self, connected: ConnectedSystem, archived: _Archived
     ) -> tuple[tuple[tuple[str, int], ...], list[Finding], list[Finding]]:
-        """Compare every mailbox with the catalogue, and mailboxes with Maildirs."""
-        archived = [name for name, _, _ in connected.catalog.mailboxes(point.taken_at)]
+        """Compare every mailbox with what was archived, and mailboxes with Maildirs."""
+        then: dict[str, Counter[_Seen]] = defaultdict(Counter)
+        for message in archived.messages:
+            then[message.mailbox][message.folder, message.guid, message.flags] += 1
         messages, failed = 0, []
-        for mailbox in archived:
-            then = Counter(
-                (entry.message.folder, entry.message.guid, entry.message.flags)
-                for entry in connected.catalog.messages(mailbox, point.taken_at)
-            )
-            now: Counter[tuple[str, str, frozenset[str]]] = Counter()
+        for mailbox, wanted in sorted(then.items()):
+            now: Counter[_Seen] = Counter()
             with suppress(MailboxNotFound):
                 now.update(
                     (one.folder, one.guid, one.flags) for one in connected.mail.messages(mailbox)
                 )
-            messages += (then & now).total()
-            if lacking := (then - now).total():
+            messages += (wanted & now).total()
+            if lacking := (wanted - now).total():
                 failed.append(Finding(mailbox, f"{lacking} messages are not there as they were"))
         known, there = {*self._database.mailboxes()}, {*connected.mail.mailboxes()}
         unmatched = [

@@ -42,8 +42,8 @@ class Copies:
         place = self.directory(copy_id)
         try:
             (self._vmail / KEPT).mkdir(mode=0o700, exist_ok=True)
-            if not (place / _EXCHANGED).exists():
-                shutil.rmtree(place, ignore_errors=True)
+            if place.exists() and not self.is_exchanged(copy_id):
+                shutil.rmtree(place)
             place.mkdir(mode=0o700)
             (place / mailbox).mkdir(mode=0o700)
         except OSError as error:
@@ -64,13 +64,30 @@ class Copies:
         template = Template(str(self.directory(copy_id) / "{address}"))
         return LivingTree(template, without=())
 
-    def note_exchange(self, copy_id: str) -> None:
-        """Note that the copy holds what was, from now on for ``KEPT_FOR``."""
-        (self.directory(copy_id) / _EXCHANGED).write_text(f"{time.time():.0f}\n")
+    def note_exchange(self, copy_id: str, living: os.stat_result) -> None:
+        """Note, before the exchange, which directory the copy will hold after it.
+
+        A process that dies in between leaves it to the directory's number to tell what it is. The
+        first directory that was noted is the one to go back to.
+        """
+        note = self.directory(copy_id) / _EXCHANGED
+        noted = self._noted(copy_id)
+        if living.st_ino not in noted:
+            partial = note.with_suffix(".partial")
+            with partial.open("w") as file:
+                file.write("".join(f"{number}\n" for number in (*noted, living.st_ino)))
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(note)
+
+    def holds_what_was(self, copy_id: str, mailbox: str) -> bool:
+        """Whether the copy is the mailbox as it was before the first exchange."""
+        return self._noted(copy_id)[:1] == [self._number(copy_id, mailbox)]
 
     def is_exchanged(self, copy_id: str) -> bool:
-        """Whether the copy holds what was."""
-        return (self.directory(copy_id) / _EXCHANGED).exists()
+        """Whether the copy has been a living mailbox once."""
+        noted = self._noted(copy_id)
+        return any(self._number(copy_id, name) in noted for name in self._names(copy_id))
 
     def opened(self, copy_id: str) -> AbstractContextManager[int]:
         """Open a copy's directory.
@@ -94,3 +111,17 @@ class Copies:
                 age = timedelta(seconds=now - os.stat(name, dir_fd=kept).st_mtime)
                 if age > (KEPT_FOR if self.is_exchanged(name) else _UNFINISHED_FOR):
                     shutil.rmtree(self._vmail / KEPT / name, ignore_errors=True)
+
+    def _noted(self, copy_id: str) -> list[int]:
+        try:
+            text = (self.directory(copy_id) / _EXCHANGED).read_text()
+        except FileNotFoundError:
+            return []
+        return [int(line) for line in text.splitlines()]
+
+    def _names(self, copy_id: str) -> list[str]:
+        with open_below(self._vmail, (KEPT, copy_id)) as copy:
+            return subdirectories(copy)
+
+    def _number(self, copy_id: str, mailbox: str) -> int:
+        return (self.directory(copy_id) / mailbox).stat().st_ino

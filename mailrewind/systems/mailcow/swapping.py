@@ -89,6 +89,14 @@ class MailcowSwapping:
                 advice="Take another restore point; `mailrewind repository check` looks further.",
             )
 
+    def put_back(self, mailbox: str, copy_id: str) -> Sequence[Finding]:
+        """See the port."""
+        with self._copies.opened(copy_id) as copies:
+            is_there = mailbox in subdirectories(copies)
+        if not is_there or not self._copies.holds_what_was(copy_id, mailbox):
+            raise NothingToUndo(f"{mailbox} was not exchanged by {copy_id}, or is back already")
+        return self.exchange(mailbox, copy_id)
+
     def exchange(self, mailbox: str, copy_id: str) -> Sequence[Finding]:
         """See the port."""
         maildir = self._living_maildir(mailbox)
@@ -106,8 +114,9 @@ class MailcowSwapping:
             dovecot = self._mail.dovecot
             dovecot.kick(mailbox)
             self._drop_index(mailbox, copy_id)
+            living = os.stat(names[-1], dir_fd=parent, follow_symlinks=False)
+            self._copies.note_exchange(copy_id, living)
             exchange(parent, names[-1], copies, mailbox)
-            self._copies.note_exchange(copy_id)
             # Somebody may have looked into the mailbox between the two.
             self._drop_index(mailbox, copy_id)
         complaints = self._tell_dovecot(mailbox)

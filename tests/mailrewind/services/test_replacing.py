@@ -1,15 +1,26 @@
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from mailrewind.borg.repository import BorgRepository, RepositorySettings
 from mailrewind.errors import (
     ConfirmationMissing,
     KeyDoesNotFit,
     MailServerUnreachable,
+    NothingToUndo,
     PlanOutdated,
 )
+from mailrewind.model.reports import ArchiveStatistics, Finding
+from mailrewind.ports import Capture, Report
+from mailrewind.services.back_up import BackUp
+from mailrewind.systems.mailcow.swapping import MailcowSwapping
+from mailrewind.systems.mailcow.system import MailcowSystem
+from mailrewind.transports.processes import this_process
+from mailrewind.wiring import now_utc
 from tests.mailcow_office import SYSTEM, MailcowOffice, counted
 from tests.stacks.mailcow.samples import message
 from tests.stacks.mailcow.stack import MailcowStack
@@ -181,6 +192,25 @@ def test_where_the_home_is_the_maildir_the_users_filters_stay(tmp_path: Path) ->
         assert (home / "sieve" / "later.sieve").read_text() == "keep;\n"
 
 
+def test_only_a_copy_that_was_exchanged_is_put_back_and_only_once(office: MailcowOffice) -> None:
+    mailbox = "died@example.org"
+    office.stack.add_mailbox(mailbox)
+    office.stack.deliver(mailbox, "INBOX", [message("one"), message("two")])
+    before = office.seen(mailbox)
+    mail = office.services.connect(SYSTEM).mail
+    assert isinstance(mail, MailcowSystem)
+    MailcowSwapping(mail).make_copy(mailbox, "0a1b2c3d")
+    MailcowSwapping(mail).complete(mailbox, "0a1b2c3d", [])
+    with pytest.raises(NothingToUndo):  # its process died before the exchange
+        MailcowSwapping(mail).put_back(mailbox, "0a1b2c3d")
+    assert MailcowSwapping(mail).exchange(mailbox, "0a1b2c3d") == []
+    assert office.seen(mailbox) == {}
+    assert MailcowSwapping(mail).put_back(mailbox, "0a1b2c3d") == []
+    assert office.seen(mailbox) == before
+    with pytest.raises(NothingToUndo):
+        MailcowSwapping(mail).put_back(mailbox, "0a1b2c3d")
+
+
 def test_while_dovecot_is_down_nothing_is_changed_and_waiting_helps(
     office: MailcowOffice,
 ) -> None:
@@ -200,3 +230,55 @@ def test_while_dovecot_is_down_nothing_is_changed_and_waiting_helps(
     done = office.carry_out(office.plan("replace", mailbox, at=point))
     assert done.outcome is not None
     assert done.outcome.failed == ()
+
+
+class ArchivesOfABusyOffice(BorgRepository):
+    """Archives whose users flag and move messages as soon as borg has read the mail."""
+
+    def __init__(self, settings: RepositorySettings, act: Callable[[], None]) -> None:
+        super().__init__(settings)
+        self._act = act
+
+    def create(
+        self, archive: str, capture: Capture, *, report: Report | None = None
+    ) -> tuple[ArchiveStatistics, Sequence[Finding]]:
+        made = super().create(archive, capture, report=report)
+        if archive.endswith("-mail"):
+            self._act()
+        return made
+
+
+def test_what_a_second_pass_has_caught_is_right_and_nothing_is_there_twice(
+    office: MailcowOffice,
+) -> None:
+    mailbox = "renamed@example.org"
+    stack = office.stack
+    stack.add_mailbox(mailbox)
+    stack.deliver(mailbox, "INBOX", [message(f"inbox {n}") for n in range(10)])
+
+    def work() -> None:
+        with stack.imap(mailbox) as imap:
+            imap.create("Archive")
+            imap.select("INBOX")
+            imap.store("1:4", "+FLAGS", "(\\Flagged later)")
+            imap._simple_command("MOVE", "9:10", "Archive")
+
+    connected = office.services.connect(SYSTEM)
+    assert isinstance(connected.archives, BorgRepository)
+    busy = ArchivesOfABusyOffice(connected.archives.settings, work)
+    back_up = BackUp(
+        lambda _: replace(connected, archives=busy),
+        office.services.state,
+        process=this_process(),
+        clock=now_utc,
+    )
+    point = back_up.run(SYSTEM, initiator="test").point
+    then = office.seen(mailbox)
+    assert {folder: len(rows) for folder, rows in then.items()} == {"INBOX": 8, "Archive": 2}
+    with stack.imap(mailbox) as imap:
+        imap.select("INBOX")
+        imap.store("1:8", "+FLAGS", "(\\Deleted)")
+        imap.expunge()
+    office.carry_out(office.plan("replace", mailbox, at=point))
+    assert office.seen(mailbox) == then
+    assert stack.quota(mailbox) == office.true_quota(mailbox)
