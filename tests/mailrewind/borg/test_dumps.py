@@ -64,7 +64,7 @@ print(json.dumps({
 }))
 """
 
-_SILENT = "trap 'exit 0' TERM; echo $$ > {pid}; sleep 1000 & wait"
+_SILENT = "trap 'exit 0' TERM; echo $$ > {pid}; while :; do sleep 0.1; done"
 _DEAF = "trap '' TERM; echo $$ > {pid}; while :; do sleep 0.1; done"
 
 
