@@ -118,7 +118,8 @@ class MailcowServer:
         changed = sorted(name for name in then if then[name] != living.get(name))
         if not changed:
             return []
-        text = f"{', '.join(changed)} are as they were: run `docker compose up -d` there"
+        names = ", ".join(changed)
+        text = f"as they were before: {names}; for their effect run `docker compose up -d` there"
         return [Finding(str(self.directory), text)]
 
     def kept_files(self) -> Sequence[str]:

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mailrewind.errors import (
 from mailrewind.model.reports import ArchiveStatistics, Finding
 from mailrewind.ports import Capture, Report
 from mailrewind.services.back_up import BackUp
+from mailrewind.services.replacing import ReplaceMailbox
 from mailrewind.systems.mailcow.swapping import MailcowSwapping
 from mailrewind.systems.mailcow.system import MailcowSystem
 from mailrewind.transports.processes import this_process
@@ -233,7 +235,7 @@ def test_while_dovecot_is_down_nothing_is_changed_and_waiting_helps(
 
 
 class ArchivesOfABusyOffice(BorgRepository):
-    """Archives whose users flag and move messages as soon as borg has read the mail."""
+    """Archives whose users act as soon as borg has read the mail, or written it."""
 
     def __init__(self, settings: RepositorySettings, act: Callable[[], None]) -> None:
         super().__init__(settings)
@@ -246,6 +248,47 @@ class ArchivesOfABusyOffice(BorgRepository):
         if archive.endswith("-mail"):
             self._act()
         return made
+
+    def extract(
+        self,
+        archive: str,
+        target: Path,
+        *,
+        paths: Sequence[str] = (),
+        strip: int = 0,
+        report: Report | None = None,
+    ) -> Sequence[Finding]:
+        done = super().extract(archive, target, paths=paths, strip=strip, report=report)
+        self._act()
+        return done
+
+
+def test_a_message_that_arrives_meanwhile_is_brought_along(office: MailcowOffice) -> None:
+    mailbox = "meanwhile@example.org"
+    point = changed_mailbox(office, "meanwhile")
+    connected = office.services.connect(SYSTEM)
+    assert isinstance(connected.archives, BorgRepository)
+    assert isinstance(connected.mail, MailcowSystem)
+
+    def arrive() -> None:
+        office.stack.deliver(mailbox, "INBOX", [message("just now")], flags=["\\Flagged"])
+
+    busy = ArchivesOfABusyOffice(connected.archives.settings, arrive)
+    operation = ReplaceMailbox(
+        lambda _: replace(connected, archives=busy),
+        office.services.state,
+        MailcowSwapping(connected.mail),
+        zone=UTC,
+        clock=now_utc,
+    )
+    plan = office.plan("replace", mailbox, at=point)
+    outcome = operation.carry_out(plan)
+    assert outcome.failed == ()
+    assert outcome.counts[-1] == ("messages kept that came since", 1)
+    rows = office.seen(mailbox)["INBOX"]
+    assert len(rows) == 21
+    assert [*rows.values()][-1][2] == "\\Flagged"
+    assert office.stack.quota(mailbox) == office.true_quota(mailbox)
 
 
 def test_what_a_second_pass_has_caught_is_right_and_nothing_is_there_twice(

@@ -2,6 +2,8 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
+from mailrewind.model.reports import Finding
+from mailrewind.systems.mailcow.installation import Installation
 from mailrewind.systems.mailcow.server import MailcowServer, with_kept
 from mailrewind.systems.mailcow.settings import parse_settings
 
@@ -50,3 +52,41 @@ def test_restored_files_get_the_label_of_the_volume_that_they_lie_in(tmp_path: P
     for place in (message, message.parent, link):
         found = os.getxattr(place, "security.selinux", follow_symlinks=False)
         assert found == b"system_u:object_r:container_file_t:s0:c3,c4"
+
+
+def test_mail_that_lies_elsewhere_than_dovecot_was_started_for_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mailcow.conf").write_text("MAILDIR_SUB=Maildir\n")
+    server = MailcowServer(
+        Installation(tmp_path),
+        SimpleNamespace(),  # type: ignore[arg-type]
+        SimpleNamespace(),  # type: ignore[arg-type]
+        system="office",
+        data_dir=tmp_path,
+    )
+    assert server.objection(b"MAILDIR_SUB=Maildir # as now\n") == ""
+    assert server.objection(b"MAILDIR_SUB=\n") == (
+        f"MAILDIR_SUB was '' and is 'Maildir' in {tmp_path}/mailcow.conf: write it there as it "
+        f"was, and run `docker compose up -d` in {tmp_path}"
+    )
+
+
+def test_the_file_with_the_passwords_keeps_its_owner_and_mode(tmp_path: Path) -> None:
+    place = tmp_path / "mailcow.conf"
+    place.write_text("DBPASS=now\nAPI_KEY=now\n")
+    place.chmod(0o640)
+    os.chown(place, 0, 8)
+    server = MailcowServer(
+        Installation(tmp_path),
+        SimpleNamespace(),  # type: ignore[arg-type]
+        SimpleNamespace(),  # type: ignore[arg-type]
+        system="office",
+        data_dir=tmp_path,
+    )
+    assert server.put_settings(b"DBPASS=then\nAPI_KEY=then\n") == [
+        Finding(
+            str(tmp_path),
+            "as they were before: API_KEY; for their effect run `docker compose up -d` there",
+        )
+    ]
+    assert place.read_text() == "DBPASS=now\nAPI_KEY=then\n"
+    assert (place.stat().st_mode & 0o777, place.stat().st_gid) == (0o640, 8)
