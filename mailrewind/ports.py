@@ -632,7 +632,8 @@ class Database(Protocol):
 
         Raises:
             VerificationFailed: The rows are not those that were put there.
-            MailSystemError: The living database is as it was.
+            MailSystemError: The living database is as it was, or, if the connection broke at that
+                moment, wholly exchanged.
         """
         ...
 

@@ -24,6 +24,7 @@ from mailrewind.systems.mailcow.database import MailcowDatabase
 from mailrewind.systems.mailcow.installation import Installation
 from mailrewind.systems.mailcow.sql_part import SqlPart
 from mailrewind.systems.mailcow.system import MailcowSystem
+from mailrewind.transports.mariadb import connect
 from mailrewind.transports.processes import is_alive, this_process
 from tests.office import Clock
 from tests.stacks.mailcow.stack import MailcowStack
@@ -140,8 +141,16 @@ class DumpedMailcow:
 
     def tables(self) -> Mapping[str, list[tuple[object, ...]]]:
         """Return everything that the living database holds, but what Dovecot measures."""
-        names = [str(row[0]) for row in self.stack.sql("SHOW TABLES")]
-        return {name: self.rows(name) for name in names if name != "quota2"}
+        with connect(self.installation.database()) as connection:
+            names = [str(next(iter(row.values()))) for row in connection.rows("SHOW TABLES")]
+            return {
+                name: sorted(
+                    (tuple(row.values()) for row in connection.rows(f"SELECT * FROM {name}")),
+                    key=repr,
+                )
+                for name in names
+                if name != "quota2"
+            }
 
     def databases(self) -> list[str]:
         """Return the names of all databases but the server's own."""

@@ -177,7 +177,7 @@ def _told(error: Exception, where: str) -> MailSystemError:
     first, *others = [*error.args, ""]
     code = first if isinstance(first, int) and isinstance(error, pymysql.Error) else 0
     said = f"{others[0]}" if code and code not in _QUOTING else ""
-    reason = f"error {code}: {said}".rstrip(": ") if code else f"{error}" or "no answer"
+    reason = f"error {code}: {said}".rstrip(": ") if code else "the connection is closed"
     if code in _PASSING:
         return DatabaseUnreachable(f"{where} does not answer: {reason}")
     if code in _REFUSING:

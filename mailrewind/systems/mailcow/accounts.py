@@ -20,7 +20,7 @@ from mailrewind.transports.mariadb import Row
 # What the comparison looks at; everything else is only counted.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "versions": ("application", "version"),
-    "domain": ("domain",),
+    "domain": ("domain", "active"),
     "alias": ("address", "goto"),
     "mailbox": ("username", "password", "active", "authsource", "attributes"),
     "admin": ("username", "password", "active", "superadmin"),
@@ -49,7 +49,7 @@ class Census:
         guid: Which installation it belongs to; "" where it says nothing.
         mailboxes: By address and by what can differ, as far as it is no secret or a digest of it.
         admins: The same of those who administer.
-        domains: Names.
+        domains: Whether each is active, by name.
         aliases: Addresses that are no mailbox.
         keys_to_api: How many keys the programming interface has.
     """
@@ -58,7 +58,7 @@ class Census:
     guid: str = ""
     mailboxes: dict[str, dict[str, str]] = field(default_factory=dict)
     admins: dict[str, dict[str, str]] = field(default_factory=dict)
-    domains: set[str] = field(default_factory=set)
+    domains: dict[str, str] = field(default_factory=dict)
     aliases: set[str] = field(default_factory=set)
     keys_to_api: Counter[str] = field(default_factory=Counter)
     _keys: dict[str, dict[str, list[str]]] = field(default_factory=lambda: defaultdict(dict))
@@ -72,7 +72,7 @@ class Census:
         elif table == "admin":
             self.admins[_text(row, "username")] = _login(row)
         elif table == "domain":
-            self.domains.add(_text(row, "domain"))
+            self.domains[_text(row, "domain")] = _text(row, "active")
         elif table == "alias" and row.get("address") != row.get("goto"):
             self.aliases.add(_text(row, "address"))
         elif table == "api":
@@ -103,7 +103,8 @@ class Comparison:
         returning: Mailboxes that are only in the dump.
         differing: By account in both, what would revert.
         disabled: Accounts in both that are disabled now and were active then.
-        administration: Administrators and keys to the programming interface that differ.
+        administration: Administrators, keys to the programming interface, and whether domains are
+            active, as far as they differ.
         changes: All of it as the lines of a plan.
         findings: What the reader should know.
     """
@@ -151,8 +152,8 @@ def compare(then: Census, now: Census, *, keeps: bool, disables: bool) -> Compar
         *(Change(Effect.LOSE, a, "exists now, and did not then") for a in vanishing),
         *(Change(Effect.ADD, a, f"was deleted since; it {back}") for a in returning),
         *(_change(a, what, a in disabled, keeps) for a, what in sorted(differing.items())),
-        *_names(Effect.LOSE, "domain", now.domains - then.domains),
-        *_names(Effect.ADD, "domain", then.domains - now.domains),
+        *_names(Effect.LOSE, "domain", now.domains.keys() - then.domains.keys()),
+        *_names(Effect.ADD, "domain", then.domains.keys() - now.domains.keys()),
         *_numbers("aliases", then.aliases, now.aliases),
         *(_administered(what, keeps) for what in administration),
     ]
@@ -180,6 +181,11 @@ def _administration(then: Census, now: Census) -> tuple[str, ...]:
     both = then.admins.keys() & now.admins.keys()
     told = [f"administrator {name}" for name in sorted(then.admins.keys() ^ now.admins.keys())]
     told += [f"login of administrator {name}" for name in _differing(then, now, both)]
+    told += [
+        f"disabled state of domain {name}"
+        for name in sorted(then.domains.keys() & now.domains.keys())
+        if then.domains[name] != now.domains[name]
+    ]
     if then.keys_to_api != now.keys_to_api:
         told.append("keys to the programming interface")
     return tuple(told)

@@ -38,6 +38,11 @@ def keep_credentials(connection: Connection, living: str, loaded: str) -> None:
     both = _Both(connection, living, loaded)
     with connection.transaction():
         _keep_mailboxes(both)
+        if both.have("domain"):
+            both.run(
+                "UPDATE {loaded}.domain past JOIN {living}.domain alive USING (domain)"
+                " SET past.active = alive.active, past.modified = past.modified"
+            )
         for table, column in KEYS.items():
             if both.have(table):
                 _keep_keys(both, table, column)

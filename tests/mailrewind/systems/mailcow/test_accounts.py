@@ -80,6 +80,13 @@ def test_administrators_and_keys_of_the_interface_are_named():
     assert {change.effect for change in found.changes} == {Effect.KEEP}
 
 
+def test_a_domain_that_was_disabled_since_is_named():
+    then, now = (("domain", {"domain": "x", "active": active}) for active in "10")
+    assert changes([then], [now]) == [
+        Change(Effect.KEEP, "disabled state of domain x", "as now, not as then")
+    ]
+
+
 def test_accounts_that_return_or_vanish_are_named_with_how_they_come_back():
     assert changes([mailbox(ADA)], [mailbox(BOB)]) == [
         Change(Effect.LOSE, BOB, "exists now, and did not then"),

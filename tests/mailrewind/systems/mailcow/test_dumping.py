@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mailrewind.config import load
 from mailrewind.errors import (
     ArchiveMissing,
     DatabaseRefused,
@@ -16,6 +17,7 @@ from mailrewind.errors import (
     MailSystemError,
 )
 from mailrewind.model.reports import Finding
+from mailrewind.wiring import wire
 from tests.mailcow_dumps import PASSPHRASE, DumpedMailcow, counted, dumping_command
 
 pytest_plugins = ["tests.mailcow"]
@@ -96,6 +98,42 @@ def test_a_dump_that_is_killed_half_way_leaves_no_archive_and_is_made_again(cow)
         list(cow.archives.files("killed-sql"))
     cow.archive("killed-sql")
     assert b"-- Dump completed" in cow.dump("killed-sql")[-100:]
+
+
+CONFIGURATION = """\
+data_dir: {data}
+repositories:
+  main: {{location: {repository}, passphrase: {{file: {passphrase}}}}}
+systems:
+  cow: {{kind: mailcow, directory: {directory}, repository: main}}
+"""
+
+
+def test_a_backup_whose_dump_is_killed_is_no_restore_point_and_its_retry_is_one(cow, tmp_path):
+    (tmp_path / "passphrase").write_text(PASSPHRASE)
+    (tmp_path / "passphrase").chmod(0o600)
+    (tmp_path / "mailrewind.yaml").write_text(
+        CONFIGURATION.format(
+            data=tmp_path / "data",
+            repository=tmp_path / "repository",
+            passphrase=tmp_path / "passphrase",
+            directory=cow.stack.directory,
+        )
+    )
+    services = wire(load(tmp_path / "mailrewind.yaml"))
+    services.archives("main").prepare()
+    thread = while_dumping(cow, lambda pid: subprocess.run(["kill", "-9", str(pid)], check=True))
+
+    with pytest.raises(DumpFailed) as raised:
+        services.back_up.archive("cow", initiator="test")
+    thread.join()
+
+    assert raised.value.retryable
+    assert list(services.state.points("cow")) == []
+    point = services.back_up.archive("cow", initiator="test")
+    assert [(found.name, found.parts) for found in services.state.points("cow")] == [
+        (point, ("mail", "sql", "server", "sogo"))
+    ]
 
 
 def test_a_database_that_stops_during_the_dump_leaves_no_archive(cow):
@@ -212,6 +250,18 @@ def test_a_program_that_cannot_reach_the_engine_says_so_and_fails(cow, tmp_path)
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert "engine does not answer" in done.stderr
+    assert not (tmp_path / "rows.json").exists()
+
+
+def test_a_dump_that_is_cancelled_leaves_nothing_running_in_the_container(cow, tmp_path):
+    command = dumping_command(cow.stack, tmp_path / "rows.json")
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as program:
+        program.stdout.read(100_000)
+        assert len(processes(cow, "mariadb-dump --defaults")) == 1
+        program.terminate()
+        program.stdout.read()
+    assert program.returncode == 143
+    assert processes(cow, "mariadb-dump --defaults") == []
     assert not (tmp_path / "rows.json").exists()
 
 
