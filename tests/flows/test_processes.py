@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from prefect.settings import get_current_settings
 
+from tests.doubles_operations import NoticeBoard
 from tests.office import Office, remove
 from tests.prefect_server import PrefectServer
 
@@ -25,6 +26,25 @@ restore_mailbox(RestoreMailboxRequest(
 BACKUP = """
 from flows.backup import BackupRequest, backup
 backup(BackupRequest(system="office"))
+"""
+
+
+OPERATION = """
+import time
+from pathlib import Path
+from flows.restore_calendars import RestoreCalendarsRequest, restore_calendars
+from tasks.services import services
+from tests.doubles_operations import NoticeBoard
+root = Path({root!r})
+def wait():
+    (root / "half-way").touch()
+    time.sleep(60)
+board = NoticeBoard(root / "board", root / "copy", name="calendars", on_the_way=wait)
+services().connect("office").operations["calendars"] = board
+asked = dict(system="office", user="ada@example.org", reason="test", mode="reset")
+plan = restore_calendars(RestoreCalendarsRequest(**asked))
+restore_calendars(RestoreCalendarsRequest(
+    **asked, action="restore", plan_id=plan, type_the_system_name="office"))
 """
 
 
@@ -91,6 +111,40 @@ def test_a_cancelled_restore_leaves_no_lease_and_the_next_one_brings_back_the_re
     assert office.services.state.leases() == []
     assert start(RESTORE, environment).wait(120) == 0
     assert office.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("number", "is_known"),
+    [(signal.SIGTERM, True), (signal.SIGKILL, False)],
+    ids=["cancel", "kill"],
+)
+def test_operation_that_is_ended_from_outside_leaves_a_report_and_can_be_undone(
+    office: Office,
+    environment: dict[str, str],
+    tmp_path: Path,
+    number: signal.Signals,
+    is_known: bool,
+) -> None:
+    (tmp_path / "copy").write_text("fire drill\nchoir")
+    (tmp_path / "board").write_text("choir\nparty")
+    process = start(OPERATION.format(root=str(tmp_path)), environment)
+    wait_until((tmp_path / "half-way").exists, process)
+    process.send_signal(number)
+    process.wait(30)
+
+    state = office.services.state
+    (report,) = state.operation_reports()
+    assert (report.failure, report.outcome) == ("It was cancelled." if is_known else "", None)
+    assert (report.finished_at is not None) is is_known
+    assert state.leases() == []
+    left = office.services.operations.left_broken_off()
+    assert left == ([] if is_known else [report])
+
+    office.services.connect("office").operations["calendars"] = NoticeBoard(  # type: ignore[index]
+        tmp_path / "board", tmp_path / "copy", name="calendars"
+    )
+    office.services.operations.undo(report.id, initiator="test")
+    assert (tmp_path / "board").read_text() == "choir\nparty"
 
 
 def add_large(office: Office, count: int) -> list[Path]:

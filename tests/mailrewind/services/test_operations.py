@@ -502,6 +502,14 @@ def test_operation_whose_process_was_killed_is_known_as_broken_off_and_can_be_un
     assert len(hall.operations.plan(hall.ask()).draft.findings) == 1
 
 
+def test_later_lease_on_the_same_mailbox_does_not_hide_what_was_broken_off(hall):
+    die_on_the_way(hall)
+    (report,) = hall.operations.left_broken_off()
+    hall.office.clock.now = report.started_at + timedelta(seconds=1)
+    with hall.state.lease("office", ADA, "somebody else"):
+        assert hall.operations.left_broken_off() == [report]
+
+
 def test_operation_that_was_broken_off_is_over_once_it_was_done_again(hall):
     die_on_the_way(hall)
     hall.office.clock.now = hall.operations.left_broken_off()[0].started_at + timedelta(hours=1)

@@ -257,6 +257,26 @@ def test_what_was_kept_is_there_after_opening_again(state: SqlState, tmp_path: P
     assert again.plan(PLAN.id) == PLAN
 
 
+def test_database_of_before_operations_gets_their_tables_and_keeps_what_it_holds(
+    state: SqlState, tmp_path: Path
+) -> None:
+    state.save_plan(PLAN)
+    state.close()
+    connection = sqlite3.connect(tmp_path / "state.db")
+    for table in ("operation_plan", "operation_report"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("UPDATE state_version SET version_num = '0001'")
+    connection.commit()
+    connection.close()
+
+    again = SqlState(tmp_path / "state.db", process=this_process(), is_alive=is_alive)
+    again.save_operation_plan(OPERATION_PLAN)
+
+    assert again.plan(PLAN.id) == PLAN
+    assert again.operation_plan(OPERATION_PLAN.id) == OPERATION_PLAN
+    again.close()
+
+
 def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
     place = tmp_path / "var" / "mailrewind" / "state.db"
     state = SqlState(place, process=this_process(), is_alive=is_alive)
