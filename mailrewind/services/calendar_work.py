@@ -17,7 +17,6 @@ class CalendarWork:
         user: Into whose folders.
         then: The wished part of what was there, as folders of ``user``.
         living: What ``user`` has now.
-        raw_living: The same, as it was exported.
         written: What SOGo is given; no folders when there is nothing to do.
         meant: What the written folders hold afterwards.
         moved: (path, name) of what a merge leaves where it was moved to since.
@@ -29,7 +28,6 @@ class CalendarWork:
     user: str
     then: SogoExport
     living: SogoExport
-    raw_living: bytes
     written: SogoExport
     meant: SogoExport
     moved: frozenset[tuple[str, str]]

@@ -55,6 +55,7 @@ from mailrewind.services.safety import SafetyCopy
 _BEFORE = "before"
 _MEANT = "meant"
 _ABOUT = "about.json"
+_UNDOING = "undoing"
 
 
 class RestoreCalendars:
@@ -104,7 +105,7 @@ class RestoreCalendars:
         calendars = self._calendars(plan.request)
         self._keep(plan.id, work)
         self._write(calendars, work)
-        now = _living(calendars, work.user)[0]
+        now = _living(calendars, work.user)
         failed = shortfall(work.meant, now, exactly=work.is_reset)
         if work.preferences is not None and not has_same_preferences(work.preferences, now):
             failed.append(Finding(work.user, "the preferences are not as they were meant to be"))
@@ -121,29 +122,48 @@ class RestoreCalendars:
         user = str(about["user"])
         before, meant = read_export(kept.read(_BEFORE)), read_export(kept.read(_MEANT))
         calendars = self._calendars(done.plan.request)
-        living, _ = _living(calendars, user)
+        living = _living(calendars, user)
         was_finished = done.outcome is not None
-        undone = taken_back(before, meant, living, was_finished=was_finished)
+        if kept.holds(_UNDOING):
+            # An undo was broken off: what it had dropped is not what the user deleted.
+            wanted = read_export(kept.read(_UNDOING))
+            undone = taken_back(wanted, wanted, living, was_finished=False)
+        else:
+            undone = taken_back(before, meant, living, was_finished=was_finished)
         written = replace(undone, uid=user)
         has_preferences = about["preferences"] and has_same_preferences(meant, living)
-        if not written.folders and not has_preferences:
+        if not written.folders and not has_preferences and not kept.holds(_UNDOING):
             raise NothingToUndo(
                 f"Nothing of restore {done.id} is still as it was left in the calendars of {user}."
             )
-        if written.folders:
-            calendars.reset(user, write_export(_for_tool(written)))
-        if has_preferences:
-            calendars.set_preferences(user, write_export(replace(before, folders=())))
-        now, _ = _living(calendars, user)
-        failed = shortfall(written, now, exactly=True)
-        if has_preferences and not has_same_preferences(before, now):
-            failed.append(Finding(user, "the preferences are not as they were before"))
+        kept.write(_UNDOING, write_export(_for_tool(written)))
+        preferences = before if has_preferences else None
+        failed = self._write_back(calendars, user, folders=written, preferences=preferences)
         done_to = [("folders as before", len(written.folders)), ("preferences", has_preferences)]
         return Outcome(
             counts=tuple((what, int(number)) for what, number in done_to if number),
             failed=tuple(failed),
             findings=tuple(left_alone(before, meant, living)) if was_finished else (),
         )
+
+    def _write_back(
+        self,
+        calendars: Calendars,
+        user: str,
+        *,
+        folders: SogoExport,
+        preferences: SogoExport | None,
+    ) -> list[Finding]:
+        """Make folders and preferences what they were; return what is not so afterwards."""
+        if folders.folders:
+            calendars.reset(user, write_export(_for_tool(folders)))
+        if preferences is not None:
+            calendars.set_preferences(user, write_export(replace(preferences, folders=())))
+        now = _living(calendars, user)
+        failed = shortfall(folders, now, exactly=True)
+        if preferences is not None and not has_same_preferences(preferences, now):
+            failed.append(Finding(user, "the preferences are not as they were before"))
+        return failed
 
     def _work(self, request: OperationRequest) -> CalendarWork:
         mode = request.chosen("mode", "merge")
@@ -163,7 +183,7 @@ class RestoreCalendars:
         whole = self._archives.read(source, request.target)
         wish = Wish(request.choices.get("folders", ()), request.choices.get("records", ()))
         then = chosen(whole, wish, system=request.system)
-        living, raw_living = _living(self._calendars(request), into)
+        living = _living(self._calendars(request), into)
         if into != request.target:
             then = _for_another(then, living, into)
         is_reset = mode == "reset"
@@ -181,7 +201,6 @@ class RestoreCalendars:
             user=into,
             then=then,
             living=living,
-            raw_living=raw_living,
             written=written,
             meant=written if is_reset else after_merge(written, living),
             moved=moved,
@@ -195,7 +214,7 @@ class RestoreCalendars:
         preferences = work.preferences
         meant = replace(work.meant, preferences=preferences.preferences if preferences else None)
         about = {"user": work.user, "preferences": preferences is not None}
-        kept.write(_BEFORE, work.raw_living)
+        kept.write(_BEFORE, write_export(_for_tool(work.living)))
         kept.write(_MEANT, write_export(_for_tool(meant)))
         kept.write(_ABOUT, json.dumps(about).encode())
 
@@ -214,15 +233,15 @@ class RestoreCalendars:
         return calendars_of(self._connect(request.system))
 
 
-def _living(calendars: Calendars, user: str) -> tuple[SogoExport, bytes]:
-    """Return what a user has now, read and as it was exported."""
+def _living(calendars: Calendars, user: str) -> SogoExport:
+    """Return what a user has now."""
     (exported,) = calendars.export([user])
     if exported.problem:
         raise MailboxNotFound(
             f"{user}: {exported.problem}.",
             advice="The mailbox must exist and be active before calendars are restored into it.",
         )
-    return read_export(exported.content), exported.content
+    return read_export(exported.content)
 
 
 def _for_tool(export: SogoExport) -> SogoExport:

@@ -49,6 +49,10 @@ class SafetyCopy:
                 advice="Nothing was changed; free space below the data directory.",
             ) from error
 
+    def holds(self, name: str) -> bool:
+        """Whether a file of this name is kept."""
+        return (self.directory / name).exists()
+
     def read(self, name: str) -> bytes:
         """Return a kept file.
 

@@ -130,6 +130,11 @@ def test_a_folder_that_is_gone_is_merged_with_the_shares_that_it_had():
     assert to_merge(export(was), export()).folders == (was,)
 
 
+def test_an_empty_folder_that_is_gone_is_merged_too():
+    was = folder({})
+    assert to_merge(export(was), export()).folders == (was,)
+
+
 def test_what_was_moved_to_another_folder_is_not_doubled():
     card = SogoRecord("a.ics", "UID:1\r\nSUMMARY:One")
     lost = SogoRecord("b.ics", "UID:2\r\nSUMMARY:Two")

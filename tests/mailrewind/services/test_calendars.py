@@ -204,6 +204,20 @@ def test_a_reset_that_was_broken_off_half_way_can_be_undone_or_done_again(desk):
     }
 
 
+def test_an_undo_that_was_broken_off_half_way_is_finished_by_the_next(desk):
+    user = desk.new_user()
+    desk.put(user, one="One", two="Two")
+    desk.make_point()
+    desk.put(user, one="One, moved", three="Three")
+    before = desk.events(user)
+    done = desk.execute(desk.plan(user, mode="reset"))
+    desk.put(user, since="Four")
+    with HalfWay(desk.calendars), pytest.raises(MailServerUnreachable):
+        desk.operations.undo(done.id, initiator="test")
+    desk.operations.undo(done.id, initiator="test")
+    assert desk.events(user) == before | {"since.ics": event("Four", "since")}
+
+
 class HalfWay:
     """While it lasts, SOGo is given the first record of a folder, and is gone then."""
 
@@ -470,7 +484,8 @@ def test_nothing_that_is_kept_for_undoing_can_be_read_by_others(desk, ada):
     directory = desk.root / "safety" / done.id
     modes = {path.name: path.stat().st_mode & 0o777 for path in (directory, *directory.iterdir())}
     assert modes == {done.id: 0o700, "before": 0o600, "meant": 0o600, "about.json": 0o600}
-    assert read_export((directory / "meant").read_bytes()).ldif_record == '""'
+    kept = [read_export((directory / name).read_bytes()) for name in ("before", "meant")]
+    assert [export.ldif_record for export in kept] == ['""', '""'], "no hash of a password"
 
 
 def test_a_kept_export_is_restored_from_like_a_point(desk, ada):
