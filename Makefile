@@ -18,6 +18,7 @@ demo: ## lose mail and bring it back, on a sample tree (KEEP=1 leaves it running
 test: ## run the whole test suite; a skipped test fails it
 	@tools/setup test
 	@tools/docker engine >/dev/null
+	@.venv/bin/python -m tests.stacks.mailcow images # no test has the time to wait for them
 	@.venv/bin/python -m pytest -n 2 --dist loadfile -p tools.no_skips $$PYTEST_ARGS
 
 check: ## format, lint, types, layers, lock file
@@ -29,7 +30,7 @@ fresh: ## run demo twice in a bare Debian 12 and a bare Debian 13 (needs root an
 
 stack-mailcow: ## run the mailcow of the tests, with some mail to try things on (needs root)
 	@tools/setup test
-	@.venv/bin/python -m tests.stacks.mailcow
+	@.venv/bin/python -m tests.stacks.mailcow up
 
 stack-mailcow-down: ## remove what stack-mailcow made
 	@.venv/bin/python -m tests.stacks.mailcow down

@@ -23,11 +23,9 @@ ADDRESSES = (ADA, "john.doe@example.org", "johndoe@example.org")
 
 
 def main(arguments: list[str]) -> int:
-    """Run the stack, or with "down" remove it; return the exit code."""
+    """Run the stack ("up"), remove it ("down"), or only build its images; return the exit code."""
     try:
-        if arguments == ["down"]:
-            return _down()
-        return _up()
+        return {"up": _up, "down": _down, "images": _images}[arguments[0]]()
     except images.NoStack as error:
         print(error, file=sys.stderr)
         return 1
@@ -38,7 +36,7 @@ def _up() -> int:
     if _is_running():
         print("It runs already; make stack-mailcow-down ends it.", file=sys.stderr)
         return 1
-    print("Starting; the first time, four images are built, which takes some minutes …")
+    _images()
     with _until_told(), MailcowStack(project=NAME) as stack:
         _fill(stack)
         print(_told(stack))
@@ -50,6 +48,15 @@ def _up() -> int:
 def _down() -> int:
     with _engine() as client:
         remove_project(client, NAME)
+    return 0
+
+
+def _images() -> int:
+    images.ensure_engine()
+    with _engine() as client:
+        if not images.are_there(client):
+            print("Building the images of the test mailcow, once; it takes some minutes …")
+            images.ensure_images(client)
     return 0
 
 

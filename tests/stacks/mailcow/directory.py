@@ -3,6 +3,7 @@
 import secrets
 import shutil
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+# Below the ports of outgoing connections: a container that is started again wants its own back.
+_PORTS = range(10_000, 32_000)
 _TEMPLATES = Path(__file__).parent / "conf"
 
 
@@ -131,6 +134,9 @@ def _write(path: Path, content: str, *, mode: int = 0o644) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nothing uses, and that the kernel gives to nobody meanwhile."""
+    while True:
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -35,7 +35,7 @@ def ensure_engine() -> None:
 def ensure_images(client: docker.DockerClient) -> dict[str, str]:
     """Return the images' names by recipe, after building those that are not there."""
     names = {recipe: _name(recipe) for recipe in RECIPES}
-    if all(_exists(client, name) for name in names.values()):
+    if are_there(client):
         return names
     with _alone(), ThreadPoolExecutor(max_workers=2) as pool:
         base = _base_image()
@@ -43,6 +43,11 @@ def ensure_images(client: docker.DockerClient) -> dict[str, str]:
         # Apt unpacks on one core while another image loads its packages.
         list(pool.map(lambda recipe: _build(client, recipe, names[recipe], base), missing))
     return names
+
+
+def are_there(client: docker.DockerClient) -> bool:
+    """Whether nothing has to be built."""
+    return all(_exists(client, _name(recipe)) for recipe in RECIPES)
 
 
 def _name(recipe: str) -> str:

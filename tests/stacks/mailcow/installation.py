@@ -49,6 +49,9 @@ class Installation:
         watchdog: Whether the watchdog runs. Off, a test need not stop it before it stops others.
         directory: Where mailcow's directory shall be, instead of among temporary ones.
         project: The compose project's name, instead of one of its own.
+
+    Attributes:
+        passwords: Of each mailbox that was added, a loss of the host notwithstanding.
     """
 
     def __init__(
@@ -84,8 +87,6 @@ class Installation:
     ) -> None:
         self.destroy()
 
-    # --- its life
-
     def start(self) -> None:
         """Make a new installation, and wait until each service answers."""
         images.ensure_engine()
@@ -120,8 +121,6 @@ class Installation:
         self._project.remove_containers()
         self._project.make_containers(images.ensure_images(self.client), self.configuration)
         self._start_all(())
-
-    # --- what it is made of
 
     @property
     def client(self) -> docker.DockerClient:
@@ -161,8 +160,6 @@ class Installation:
     def restart(self, name: str) -> None:
         self.service(name).restart(timeout=10)
         self.wait(name)
-
-    # --- stores
 
     def sql(self, query: str, *values: object) -> list[tuple[object, ...]]:
         """Run a statement as mailcow's database user; return the rows."""
@@ -213,8 +210,6 @@ class Installation:
         self._add_domain(domain)
         self.restart("sogo")
 
-    # --- how it is done
-
     @property
     def _project(self) -> Project:
         return Project(self.client, self.project, self.directory)
@@ -232,7 +227,6 @@ class Installation:
             return containers.execute(_full(service), argv, user=user, environment=environment)
 
     def _set_up(self, domains: Sequence[str]) -> None:
-        self.passwords.clear()
         names = images.ensure_images(self.client)
         self._project.make_network()
         self._project.make_volumes()

@@ -130,8 +130,6 @@ class MailcowStack(Installation):
         rows = self.sql("SELECT bytes, messages FROM quota2 WHERE username = %s", address)
         return (int(str(rows[0][0])), int(str(rows[0][1])))
 
-    # --- calendars and contacts
-
     @property
     def groupware(self) -> Groupware:
         """SOGo's calendars and contacts; the methods below are the ones most tests need."""
