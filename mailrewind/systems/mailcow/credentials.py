@@ -16,11 +16,12 @@ LOGIN_ATTRIBUTES = (
 )
 # Tables in which each row is a key to one account, and the column with that account.
 KEYS = {"app_passwd": "mailbox", "tfa": "username", "fido2": "username"}
-# Tables that are about nothing else, for all accounts: those who administer, and open sessions.
+# Tables that are about nothing else, for all accounts: those who administer, open sessions, and the
+# record of who logged in and what was done, which is wanted most after an attack.
 WHOLE = (
-    *("admin", "domain_admins", "da_acl", "api", "identity_provider", "reset_password"),
+    *("admin", "domain_admins", "da_acl", "da_sso", "api", "identity_provider", "reset_password"),
     *("oauth_clients", "oauth_access_tokens", "oauth_refresh_tokens"),
-    *("oauth_authorization_codes", "sogo_sessions_folder"),
+    *("oauth_authorization_codes", "sogo_sessions_folder", "sasl_log", "logs"),
 )
 
 
