@@ -36,4 +36,5 @@ stack-mailcow-down: ## remove what stack-mailcow made
 	@.venv/bin/python -m tests.stacks.mailcow down
 
 clean: ## remove what the other targets made, except the configuration and data of .mailrewind
+	@tools/docker clean
 	rm -rf .venv .cache .mailrewind/demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
