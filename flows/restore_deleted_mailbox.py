@@ -21,7 +21,7 @@ class RestoreDeletedMailboxRequest(AskedAsOf):
         title="From",
         description=(
             "garbage is what the mail server keeps of deleted mailboxes for some days; a restore "
-            "point is what was backed up, as of the moment below."
+            "point is what was backed up, as it was at the moment above."
         ),
     )
     candidate: str = Field(

@@ -17,6 +17,7 @@ from mailrewind.model.operations import (
     OperationReport,
     OperationRequest,
     Outcome,
+    title_of_choice,
 )
 from mailrewind.model.reports import Finding
 from mailrewind.ports import WHOLE_SYSTEM
@@ -201,7 +202,7 @@ def _show_plan(invocation: Invocation, plan: OperationPlan, words: tuple[str, ..
             ("Would", request.deed),
             *_moment(invocation, plan),
             *(
-                (name.replace("_", " ").capitalize(), ", ".join(values))
+                (title_of_choice(name), ", ".join(values))
                 for name, values in request.choices.items()
             ),
             ("In short", plan.counted),
@@ -212,6 +213,9 @@ def _show_plan(invocation: Invocation, plan: OperationPlan, words: tuple[str, ..
         show.table(("What", "Would be", "Count", ""), _changes(plan), right=(2,))
     _show_findings(plan.draft.findings)
     show.line()
+    if not plan.does_something:
+        show.line("As it stands, nothing would change.")
+        return
     if not plan.draft.is_destructive:
         show.line(f"Nothing has been changed. Do it with: {command}")
         return

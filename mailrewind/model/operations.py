@@ -24,6 +24,20 @@ _DEEDS = {
 }
 
 
+# What choices are called where their names alone do not say it.
+_TITLES_OF_CHOICES = {
+    "create": "Create the mailbox",
+    "from_another": "From another mailcow",
+    "into_user": "Into another user",
+    "newer": "What came since the newest restore point",
+    "preferences": "Preferences too",
+    "records": "Events and contacts",
+    "returning": "Accounts deleted since",
+    "source": "From",
+    "whatever_it_holds": "Whoever's mail it is",
+}
+
+
 class Effect(StrEnum):
     """What becomes of a thing."""
 
@@ -55,6 +69,11 @@ class Change:
 def choices(**given: str | bool | Sequence[str]) -> Mapping[str, tuple[str, ...]]:
     """Write choices as plain text: "yes" or "no" for what is either, nothing for what is empty."""
     return {name: values for name, value in given.items() if (values := _as_text(value))}
+
+
+def title_of_choice(name: str) -> str:
+    """Return what a choice is called where people read, as on its form."""
+    return _TITLES_OF_CHOICES.get(name, name.replace("_", " ").capitalize())
 
 
 def _as_text(value: str | bool | Sequence[str]) -> tuple[str, ...]:
@@ -159,6 +178,11 @@ class OperationPlan:
     def number(self, effect: Effect) -> int:
         """Return how many things would be added, lost, ..."""
         return sum(change.count for change in self.draft.changes if change.effect is effect)
+
+    @property
+    def does_something(self) -> bool:
+        """Whether anything would be other than it is."""
+        return any(change.effect is not Effect.KEEP for change in self.draft.changes)
 
     @property
     def counted(self) -> str:

@@ -1,10 +1,17 @@
 """The pages of restores beyond messages: of a plan, and of what was done."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from mailrewind.model.operations import Effect, OperationPlan, OperationReport, Outcome
+from mailrewind.model.operations import (
+    Change,
+    Effect,
+    OperationPlan,
+    OperationReport,
+    Outcome,
+    title_of_choice,
+)
 from tasks.pages.markdown import Row, facts, findings, literal, page, table
 from tasks.words import age, duration, moment
 
@@ -80,10 +87,12 @@ def _subject(plan: OperationPlan, zone: ZoneInfo, now: datetime) -> Iterator[Row
     if plan.draft.point:
         yield "Restore point", literal(plan.draft.point)
     for name, values in plan.request.choices.items():
-        yield literal(name.replace("_", " ").capitalize()), literal(", ".join(values))
+        yield literal(title_of_choice(name)), literal(", ".join(values))
 
 
 def _way_on(plan: OperationPlan, form: str) -> str:
+    if not plan.does_something:
+        return "As it stands, nothing would change."
     if not plan.draft.is_destructive:
         if not form:
             return f"To do it, choose *restore* in the form and give it the plan {plan.id}."
@@ -103,8 +112,16 @@ def _way_on(plan: OperationPlan, form: str) -> str:
 
 def _chapter(plan: OperationPlan, effect: Effect) -> str:
     changes = [change for change in plan.draft.changes if change.effect is effect]
-    rows = [(literal(each.subject), f"{each.count:,}", literal(each.text)) for each in changes]
-    return page(f"## {_TITLES[effect]}", table(rows, head=("What", "Count", ""))) if rows else ""
+    return page(f"## {_TITLES[effect]}", _changes(changes)) if changes else ""
+
+
+def _changes(changes: Sequence[Change]) -> str:
+    """List changes; their numbers only where there are any to speak of."""
+    if all(each.count == 1 for each in changes):
+        rows = [(literal(each.subject), literal(each.text)) for each in changes]
+        return table(rows, head=("What", ""))
+    counted = [(literal(each.subject), f"{each.count:,}", literal(each.text)) for each in changes]
+    return table(counted, head=("What", "Count", ""))
 
 
 def _done(outcome: Outcome | None) -> Iterator[Row]:

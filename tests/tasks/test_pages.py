@@ -292,9 +292,9 @@ opens the form, filled in for this plan but for the system's name, which is your
 
 ## Would be lost
 
-| What | Count |  |
-| --- | --- | --- |
-| eve\\_\\*@example.org | 1 | was made later |
+| What |  |
+| --- | --- |
+| eve\\_\\*@example.org | was made later |
 
 ## Would be added
 
@@ -304,9 +304,9 @@ opens the form, filled in for this plan but for the system's name, which is your
 
 ## Kept as it is
 
-| What | Count |  |
-| --- | --- | --- |
-| ada@example.org | 1 | its newer password |
+| What |  |
+| --- | --- |
+| ada@example.org | its newer password |
 
 ## Findings
 
@@ -326,6 +326,21 @@ def test_a_plan_without_a_form_says_what_to_give_it() -> None:
     assert f"**[Do it]({FORM})** opens the form, filled in for this plan." in operation_plan_page(
         harmless, zone=ATHENS, now=NOON, form=FORM
     )
+
+
+def test_a_plan_that_would_change_nothing_leads_nowhere() -> None:
+    kept = Draft("", None, (Change(Effect.KEEP, "login", "as now"),), "")
+    shown = operation_plan_page(replace(OPERATION, draft=kept), zone=ATHENS, now=NOON, form=FORM)
+    assert "\n\nAs it stands, nothing would change.\n\n" in shown
+    assert FORM not in shown
+
+
+def test_choices_have_the_names_that_they_have_on_the_form() -> None:
+    request = replace(OPERATION.request, choices={"returning": ("as then",)})
+    shown = operation_plan_page(
+        replace(OPERATION, request=request), zone=ATHENS, now=NOON, form=FORM
+    )
+    assert "\n| Accounts deleted since | as then |\n" in shown
 
 
 def test_a_report_of_an_operation_says_what_was_done_and_how_to_undo_it() -> None:

@@ -57,11 +57,11 @@ def test_without_yes_the_plan_is_shown_and_nothing_is_changed(
     lines = [line.rstrip() for line in result.stdout.splitlines()]
     plan_id = lines[0].split()[-1]
     assert lines[1:6] == [
-        f"Would        restore the calendars and contacts of {ADA} on office",
-        "Mode         reset",
-        "Preferences  no",
-        "Titles       no",
-        "In short     2 added, 1 lost",
+        f"Would            restore the calendars and contacts of {ADA} on office",
+        "Mode             reset",
+        "Preferences too  no",
+        "Titles           no",
+        "In short         2 added, 1 lost",
     ]
     changes = [line.split("  ")[0] for line in lines if "  added  " in line or "  lost " in line]
     assert changes == ["party", "fire drill", "lost cat"]
