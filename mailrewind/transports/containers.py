@@ -9,16 +9,11 @@ and `docker compose up` gives them new ids at any time.
 
 import io
 import logging
-import os
-import selectors
-import shlex
-import signal
-import socket
 import tarfile
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -26,19 +21,15 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
-import docker
-import requests
-from docker.errors import APIError, DockerException, NotFound
-from docker.utils import kwargs_from_env
-
 from mailrewind.errors import (
     ConfigurationInvalid,
     ContainerMissing,
     MailServerFailed,
     MailServerUnreachable,
 )
-from mailrewind.transports.attached import Attached
+from mailrewind.transports.engine import Engine, connected, translated
 from mailrewind.transports.processes import Completed
+from mailrewind.transports.running import Running
 
 logger = logging.getLogger(__name__)
 
@@ -48,15 +39,8 @@ _SERVICE = "com.docker.compose.service"
 _VOLUME = "com.docker.compose.volume"
 _ONE_OFF = "com.docker.compose.oneoff"
 _NEVER = "0001-"
-_LOCAL_SOCKET = "unix:///var/run/docker.sock"
 _LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
-_CONFLICT = 409
-_NOT_RUN = 126
-_NO_PROGRAM = 127
-_KILLED = 137
 _POLL_SECONDS = 0.2
-_SETTLING_SECONDS = 5.0
-_GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +70,7 @@ class ServiceState:
 class Stream:
     """The standard output of a running command, in pieces as they come."""
 
-    def __init__(self, running: "_Running") -> None:
+    def __init__(self, running: "Running") -> None:
         self._running = running
         self._chunks = running.chunks()
 
@@ -144,14 +128,14 @@ class Project:
 
     def services(self) -> Mapping[str, ServiceState]:
         """Return the state of every service that has a container, sorted by name."""
-        with _translated(f"listing the services of {self.name}"):
+        with translated(f"listing the services of {self.name}"):
             ids = {service: self._newest(service) for service in self._service_names()}
             states = [self._state(service, found) for service, found in ids.items() if found]
         return {state.service: state for state in states}
 
     def service(self, name: str) -> ServiceState:
         """Return the state of one service, "missing" when it has no container."""
-        with _translated(f"looking at {name}"):
+        with translated(f"looking at {name}"):
             return self._state(name, self._newest(name))
 
     def execute(
@@ -178,7 +162,7 @@ class Project:
             MailServerFailed: There is no such program or user in the container.
             MailServerUnreachable: Not running, paused, or not done in time.
         """
-        running = _Running(
+        running = Running(
             self._api_for(service),
             self._id(service),
             service,
@@ -215,7 +199,7 @@ class Project:
             stdin: What it may read, in pieces; an error that comes out of it ends the command.
         """
         pieces = [stdin] if isinstance(stdin, bytes) else stdin
-        with _Running(
+        with Running(
             self._api_for(service),
             self._id(service),
             service,
@@ -241,7 +225,7 @@ class Project:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as tar:
             tar.addfile(about, io.BytesIO(content))
-        with _translated(f"writing {path} into {service}"):
+        with translated(f"writing {path} into {service}"):
             self._api.put_archive(self._id(service), str(place.parent), packed.getvalue())
 
     def read_file(self, service: str, path: str) -> bytes:
@@ -252,7 +236,7 @@ class Project:
         """
         container = self._id(service)
         try:
-            with _translated(f"reading {path} from {service}"):
+            with translated(f"reading {path} from {service}"):
                 pieces, _ = self._api.get_archive(container, path)
                 with closing(pieces):
                     packed = io.BytesIO(b"".join(pieces))
@@ -283,7 +267,7 @@ class Project:
         Raises:
             ContainerMissing: The project has no such volume.
         """
-        with _translated(f"looking for the volume {name}"):
+        with translated(f"looking for the volume {name}"):
             labels = [f"{_PROJECT}={self.name}", f"{_VOLUME}={name}"]
             found = self._api.volumes(filters={"label": labels})["Volumes"] or []
         if not found:
@@ -295,7 +279,7 @@ class Project:
 
     def mount_of(self, service: str, destination: str) -> Path | None:
         """Return what is mounted at a path in a container, as a path of this host, or None."""
-        with _translated(f"looking at the mounts of {service}"):
+        with translated(f"looking at the mounts of {service}"):
             mounts = self._api.inspect_container(self._id(service))["Mounts"]
         wanted = PurePosixPath(destination)
         sources = [m["Source"] for m in mounts if PurePosixPath(m["Destination"]) == wanted]
@@ -313,7 +297,7 @@ class Project:
         Raises:
             MailServerUnreachable: It does not run, so it has no address.
         """
-        with _translated(f"looking for the address of {service}"):
+        with translated(f"looking for the address of {service}"):
             about = self._api.inspect_container(self._id(service))["NetworkSettings"]
         for binding in (about["Ports"] or {}).get(f"{port}/tcp") or []:
             host = _LOOPBACK.get(binding["HostIp"], binding["HostIp"])
@@ -329,13 +313,13 @@ class Project:
         Raises:
             MailServerUnreachable: It was not ready in time.
         """
-        with _translated(f"starting {service}"):
+        with translated(f"starting {service}"):
             self._api.start(self._id(service))
         self._await_ready(service, wait_seconds)
 
     def stop(self, service: str, *, grace_seconds: float = 30) -> None:
         """Stop a service: it is asked to, and killed when its time is over."""
-        with _translated(f"stopping {service}"):
+        with translated(f"stopping {service}"):
             self._api.stop(self._id(service), timeout=int(grace_seconds))
 
     def restart(self, service: str, *, grace_seconds: float = 30, wait_seconds: float = 90) -> None:
@@ -344,22 +328,22 @@ class Project:
         Raises:
             MailServerUnreachable: It was not ready in time.
         """
-        with _translated(f"restarting {service}"):
+        with translated(f"restarting {service}"):
             self._api.restart(self._id(service), timeout=int(grace_seconds))
         self._await_ready(service, wait_seconds)
 
     @cached_property
-    def _api(self) -> docker.APIClient:
-        api = _connected(self._base_url)
+    def _api(self) -> Engine:
+        api = connected(self._base_url)
         self._closing = weakref.finalize(self, api.close)  # whoever forgets to close it
         return api
 
-    def _api_for(self, service: str) -> docker.APIClient:
-        with _translated(f"asking the Docker engine for {service}"):
+    def _api_for(self, service: str) -> Engine:
+        with translated(f"asking the Docker engine for {service}"):
             return self._api
 
     def _id(self, service: str) -> str:
-        with _translated(f"looking for {service}"):
+        with translated(f"looking for {service}"):
             found = self._newest(service)
         if not found:
             raise ContainerMissing(f"the project {self.name} has no container of {service}")
@@ -417,7 +401,7 @@ def find_project(directory: Path, *, name: str = "", base_url: str | None = None
         ConfigurationInvalid: There are several.
         MailServerUnreachable: The engine does not answer.
     """
-    with _translated("looking for compose projects"), closing(_connected(base_url)) as api:
+    with translated("looking for compose projects"), closing(connected(base_url)) as api:
         found = api.containers(all=True, filters={"label": [_PROJECT]})
         volumes = api.volumes(filters={"label": [_PROJECT]})["Volumes"] or []
     started_in = {(item["Labels"][_PROJECT], item["Labels"].get(_DIRECTORY, "")) for item in found}
@@ -443,197 +427,13 @@ def project_directories(*, base_url: str | None = None) -> Mapping[str, frozense
     Raises:
         MailServerUnreachable: The engine does not answer.
     """
-    with _translated("looking for compose projects"), closing(_connected(base_url)) as api:
+    with translated("looking for compose projects"), closing(connected(base_url)) as api:
         found = api.containers(all=True, filters={"label": [_DIRECTORY]})
     places: dict[str, set[Path]] = {}
     for item in found:
         labels = item["Labels"]
         places.setdefault(labels[_PROJECT], set()).add(Path(labels[_DIRECTORY]))
     return {name: frozenset(found) for name, found in sorted(places.items())}
-
-
-class _Running:
-    """A command in a container, from its start to its end."""
-
-    def __init__(
-        self,
-        api: docker.APIClient,
-        container: str,
-        service: str,
-        argv: Sequence[str],
-        *,
-        user: str,
-        environment: Mapping[str, str] | None,
-        stdin: Iterable[bytes] | None,
-        timeout_seconds: float | None,
-    ) -> None:
-        logger.debug("running in %s: %s", service, shlex.join(argv))
-        self._api = api
-        self._container = container
-        self._what = f"the command {argv[0]} in {service}"
-        self._service = service
-        self._timeout_seconds = timeout_seconds
-        with _translated(f"running {self._what}"):
-            self._exec = api.exec_create(
-                container,
-                list(argv),
-                stdin=stdin is not None,
-                environment=dict(environment or {}),
-                user=user,
-            )["Id"]
-            self._resources = ExitStack()
-            raw: Any = api.exec_start(
-                self._exec, detach=False, tty=False, stream=False, socket=True
-            )
-        response, connection = raw._response, raw._sock
-        for resource in (connection, raw, response):  # closed from the last to the first
-            self._resources.callback(resource.close)
-        connection.setblocking(False)
-        # What followed the answer's head at once has been read with it, into a buffer that the
-        # SDK passes over.
-        buffered = response.raw._fp.fp
-        early = buffered.read1(len(buffered.peek()))
-        self._attached = Attached(connection, early, stdin=stdin, timeout_seconds=timeout_seconds)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            with suppress(MailServerUnreachable, MailServerFailed, ContainerMissing):
-                self._end()
-        finally:
-            self._resources.close()
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield what comes on the standard output.
-
-        Raises:
-            MailServerUnreachable: The time is over, or the engine is gone.
-        """
-        pieces = self._attached.chunks()
-        while True:
-            try:
-                piece = next(pieces, None)
-            except TimeoutError as error:
-                left = "" if self._end() else "; it may still run there"
-                raise MailServerUnreachable(
-                    f"{self._what} did not end within {self._timeout_seconds:g} s{left}"
-                ) from error
-            except ConnectionError as error:
-                raise MailServerUnreachable(f"{self._what} was cut off: {error}") from error
-            if piece is None:
-                return
-            yield piece
-
-    def completed(self, output: bytes) -> Completed:
-        """Return how it ended, once its outputs have."""
-        about = self._ended()
-        code = about["ExitCode"]
-        said = output + self._attached.stderr.encode()
-        if code == _NOT_RUN or (code == _NO_PROGRAM and b"OCI runtime" in said):
-            text = said.decode(errors="replace").strip()[-300:]
-            raise MailServerFailed(
-                f"{self._what} cannot be run: {text}",
-                advice="Check that the image of this service is mailcow's own.",
-            )
-        if code is None or (code == _KILLED and not self._is_up()):
-            raise MailServerUnreachable(f"{self._service} stopped while {self._what} ran")
-        return Completed(code, output, self._attached.stderr)
-
-    def _started(self) -> dict[str, Any]:
-        """Return what the engine knows, once it knows the process's number."""
-        deadline = time.monotonic() + _SETTLING_SECONDS
-        while (about := self._inspect())["Running"] and not about["Pid"]:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.01)
-        return about
-
-    def _ended(self) -> dict[str, Any]:
-        """Return what the engine knows, once it has taken note of the end."""
-        deadline = time.monotonic() + _SETTLING_SECONDS
-        while (about := self._inspect())["Running"] and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return about
-
-    def _inspect(self) -> dict[str, Any]:
-        with _translated(f"asking how {self._what} ended"):
-            about: dict[str, Any] = self._api.exec_inspect(self._exec)
-            return about
-
-    def _is_up(self) -> bool:
-        with _translated(f"looking at {self._service}"):
-            return bool(self._api.inspect_container(self._container)["State"]["Running"])
-
-    def _end(self) -> bool:
-        """End the command if it still runs; say whether it has ended.
-
-        The engine cannot end an exec. Where it runs on this host its process can be met here.
-        """
-        about = self._started()
-        if not about["Running"]:
-            return True
-        with _translated(f"looking at {self._service}"):
-            first = self._api.inspect_container(self._container)["State"]["Pid"]
-        has_ended = _end_process(about["Pid"], beside=first)
-        if not has_ended:
-            logger.warning("%s could not be ended and may still run", self._what)
-        return has_ended
-
-
-def _end_process(pid: int, *, beside: int) -> bool:
-    """End a process of this host and its group; False if it is not ours to end.
-
-    Args:
-        pid: As the engine gave it; with an engine elsewhere it means somebody else here.
-        beside: First process of the same container: both see the same processes.
-    """
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    try:
-        ours = Path(f"/proc/{pid}/ns/pid").readlink() == Path(f"/proc/{beside}/ns/pid").readlink()
-        if not ours or pid == beside:
-            return False
-        for number, patience in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, 1.0)):
-            if os.getpgid(pid) == pid:
-                os.killpg(pid, number)
-            else:
-                signal.pidfd_send_signal(handle, number)
-            if _has_exited(handle, patience):
-                return True
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return False
-
-
-def _has_exited(handle: int, patience_seconds: float) -> bool:
-    with selectors.DefaultSelector() as selector:
-        selector.register(handle, selectors.EVENT_READ)
-        return bool(selector.select(patience_seconds))
-
-
-def _connected(base_url: str | None) -> docker.APIClient:
-    settings = {"base_url": base_url} if base_url else kwargs_from_env()
-    place = settings.get("base_url", _LOCAL_SOCKET)
-    if place.startswith("unix://"):
-        # The SDK forgets to close the socket with which it could not connect.
-        with socket.socket(socket.AF_UNIX) as trial:
-            trial.connect(place.removeprefix("unix://"))
-    return docker.APIClient(version="auto", **settings)
 
 
 def _place_of(volume: Mapping[str, Any]) -> Path:
@@ -650,22 +450,3 @@ def _is_same(one: str, other: Path) -> bool:
     with suppress(OSError):
         return Path(one).samefile(other)
     return Path(one) == other
-
-
-@contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    """Turn what the SDK and the library below it raise into errors of ours."""
-    try:
-        yield
-    except NotFound as error:
-        raise ContainerMissing(f"{doing}: {error.explanation}") from error
-    except APIError as error:
-        text = f"{doing}: {error.explanation or error}"
-        if error.status_code == _CONFLICT:
-            raise MailServerUnreachable(text) from error
-        raise MailServerFailed(text) from error
-    except (DockerException, requests.RequestException, OSError) as error:
-        raise MailServerUnreachable(
-            f"{doing}: the Docker engine does not answer: {error}",
-            advice="Check that Docker runs, and that this user may use its socket.",
-        ) from error
