@@ -140,7 +140,7 @@ class DumpedMailcow:
         return sorted(found, key=repr)
 
     def tables(self) -> Mapping[str, list[tuple[object, ...]]]:
-        """Return everything that the living database holds, but what Dovecot measures."""
+        """Return everything that the living database holds, but what Dovecot writes by itself."""
         with connect(self.installation.database()) as connection:
             names = [str(next(iter(row.values()))) for row in connection.rows("SHOW TABLES")]
             return {
@@ -149,7 +149,7 @@ class DumpedMailcow:
                     key=repr,
                 )
                 for name in names
-                if name != "quota2"
+                if name not in {"quota2", "versions"}
             }
 
     def databases(self) -> list[str]:

@@ -19,8 +19,10 @@ from mailrewind.errors import (
     RestorePointNotFound,
     SchemaTooNew,
 )
+from mailrewind.model.databases import Returning
 from mailrewind.model.operations import Change, Effect
 from mailrewind.model.reports import Finding
+from mailrewind.transports.mariadb import connect
 from tests.mailcow_dumps import DumpedMailcow
 
 pytest_plugins = ["tests.mailcow"]
@@ -70,6 +72,7 @@ def attacked(cow):
     )
     sql("INSERT INTO tfa (key_id, username, authmech, secret) VALUES ('k', %s, 'totp', 'S')", JOHN)
     sql("INSERT INTO api (api_key, allow_from) VALUES ('KEY-THEN', '10.0.0.1')")
+    sql("INSERT INTO domain (domain) VALUES ('spam.example')")
     stack.put_event(ADA, "personal", "lunch.ics", EVENT)
     stack.deliver(ADA, "INBOX", [b"Subject: a\n\nhello\n"])
     point = cow.back_up()
@@ -89,6 +92,7 @@ def attacked(cow):
     sql("UPDATE mailbox SET active = 0 WHERE username = %s", EVE)
     sql("DELETE FROM api WHERE api_key = 'KEY-THEN'")
     sql("INSERT INTO api (api_key, allow_from) VALUES ('KEY-NOW', '10.0.0.1')")
+    sql("UPDATE domain SET active = 0 WHERE domain = 'spam.example'")
     stack.delete_mailbox(JOHN)
     stack.add_mailbox(NEW)
     sql(
@@ -129,6 +133,7 @@ def test_the_plan_names_each_account_and_no_secret(cow, attacked):
     ]
     assert plan.draft.changes[4:] == (
         Change(Effect.LOSE, "aliases", "exist now, and did not then", 1),
+        Change(Effect.KEEP, "disabled state of domain spam.example", "as now, not as then"),
         Change(Effect.KEEP, "keys to the programming interface", "as now, not as then"),
         Change(Effect.REPLACE, "database", "every other row becomes as it was then"),
         *(
@@ -165,6 +170,7 @@ def test_the_new_password_and_the_disabled_state_stay(cow, attacked):
     assert not login_works(cow, EVE, cow.stack.passwords[EVE])
     active = dict(cow.rows("mailbox", "username, active"))
     assert active == {ADA: 1, EVE: 0, JOHN: 0, JOHNDOE: 1}
+    assert dict(cow.rows("domain", "domain, active")) == {"example.org": 1, "spam.example": 0}
     assert cow.rows("app_passwd") == []
     assert cow.rows("tfa", "username, secret") == [(ADA, "N"), (JOHN, "S")]
     assert [row[0] for row in cow.rows("api", "api_key") if "KEY" in row[0]] == ["KEY-NOW"]
@@ -296,6 +302,19 @@ def test_a_dump_can_do_nothing_outside_of_what_it_is_loaded_into(cow, attacked):
     assert cow.rows("alias") == before
 
 
+def arguments_of(program):
+    """Return the arguments of every process of this host that a program runs in."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            argv = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if argv.startswith(program):
+            found.append(argv.decode(errors="replace"))
+    return found
+
+
 def test_a_database_that_restarts_while_a_dump_is_loaded_is_as_it_was(cow, attacked):
     before, ran = cow.tables(), running(cow)
     text = cow.dump(f"{attacked[0]}-sql")
@@ -306,7 +325,13 @@ def test_a_database_that_restarts_while_a_dump_is_loaded_is_as_it_was(cow, attac
             yield rows[start : start + 4096]
             time.sleep(0.1)
 
-    thread = threading.Timer(1.0, lambda: cow.stack.restart("mysql"))
+    seen = []
+
+    def look_and_restart():
+        seen.extend(arguments_of(b"mariadb\0--batch"))
+        cow.stack.restart("mysql")
+
+    thread = threading.Timer(1.0, look_and_restart)
     thread.start()
     with pytest.raises(MailSystemError) as raised:
         cow.database.load("restarted", slowly())
@@ -314,6 +339,12 @@ def test_a_database_that_restarts_while_a_dump_is_loaded_is_as_it_was(cow, attac
     assert raised.value.retryable
     assert cow.tables() == before
     assert running(cow) == ran
+    assert [text.split("\0")[1:] for text in seen] == [
+        [
+            *("--batch", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"),
+            *("--user=mailrewind_restarted", "mailrewind_restarted", ""),
+        ]
+    ]
     # What was left behind goes with the next load.
     with cow.archives.read_stream(f"{attacked[0]}-sql", "mailcow.sql") as stream:
         cow.database.load("again", stream)
@@ -345,24 +376,59 @@ def named(cow, kind):
     return sorted(row[0] for row in found)
 
 
-def test_a_database_that_restarts_during_the_exchange_is_as_it_was(cow, attacked):
+def killed_when(cow, has_come):
+    """Kill MariaDB when something has come, and start it again; return the thread that waits."""
+
+    def wait():
+        last = time.monotonic() + 120
+        while not has_come():
+            assert time.monotonic() < last
+            time.sleep(0.01)
+        cow.stack.service("mysql").kill()
+        cow.stack.service("mysql").start()
+        cow.stack.wait("mysql")
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def test_a_database_that_dies_while_services_are_stopped_is_as_it_was(cow, attacked):
     before, ran = cow.tables(), running(cow)
     plan = cow.plan("database", attacked[0])
+    known = set(cow.safety.glob("*/*.gz"))
+    thread = killed_when(cow, lambda: set(cow.safety.glob("*/*.gz")) > known)
 
-    def restart_when_alone():
-        last = time.monotonic() + 120
-        while "sogo-mailcow" in running(cow) and time.monotonic() < last:
-            time.sleep(0.05)
-        cow.stack.restart("mysql")
-
-    thread = threading.Thread(target=restart_when_alone)
-    thread.start()
     with pytest.raises(MailSystemError) as raised:
         cow.execute(plan)
+
     thread.join()
     assert raised.value.retryable
     assert cow.tables() == before
     assert running(cow) == ran
+    assert set(cow.safety.glob("*/*.gz")) == known
+
+
+def test_a_database_that_dies_while_tables_are_exchanged_is_as_it_was_or_as_it_should_be(
+    cow, attacked
+):
+    cow.stack.sql("CREATE TABLE mark (number INT)")
+    cow.stack.sql("INSERT INTO mark VALUES (1)")
+    with cow.archives.read_stream(f"{cow.back_up()}-sql", "mailcow.sql") as stream:
+        cow.database.load("crash", stream)
+    cow.stack.sql("UPDATE mark SET number = 2")
+    tables = len(cow.stack.sql("SHOW TABLES"))
+    with connect(cow.installation.database(as_root=True)) as looking:
+        renaming = "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE%'"
+        thread = killed_when(cow, lambda: looking.rows(renaming))
+        with pytest.raises(MailSystemError) as raised:
+            cow.database.exchange("crash", Returning())
+        thread.join()
+    assert raised.value.retryable
+    assert len(cow.stack.sql("SHOW TABLES")) == tables
+    assert cow.stack.sql("SELECT number FROM mark") in ([(1,)], [(2,)])
+    cow.stack.sql("DROP TABLE mark")
+    cow.database.discard("crash")
 
 
 def test_a_full_disk_is_told_before_anything_is_loaded(cow, attacked, monkeypatch):
