@@ -89,6 +89,10 @@ def test_restore_is_undone_from_its_form(office: Office) -> None:
     assert office.snapshot() == without
 
 
+def test_form_asks_who_is_told_besides() -> None:
+    assert asked(tell="ada@example.org").wanted.tell == "ada@example.org"
+
+
 def test_messages_go_below_restored_when_asked(office: Office) -> None:
     lost = office.add_many(2)
     backup(OFFICE)
