@@ -75,3 +75,20 @@ def test_only_keywords_without_a_letter_of_their_own_need_the_folders_list(flag,
 )
 def test_sizes_are_counted_or_kept_where_the_content_is_packed(content, sizes):
     assert maildir.sizes_of(NAME, content) == sizes
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        (NAME, 1355),
+        ("1.a,S=12:2,S", 12),
+        ("1.a,W=13,S=12", 12),
+        ("1.a,W=13:2,S", None),
+        ("1.a:2,S=5", None),
+        ("1.a,S=:2,", None),
+        ("1.a,S=12x:2,", None),
+        ("1.a,S=-1:2,", None),
+    ],
+)
+def test_plain_size_is_what_the_name_says(name: str, size: int | None) -> None:
+    assert maildir.plain_size_of(name) == size
