@@ -905,6 +905,13 @@ class Rebuilding(Protocol):
         """Return which files of its directory stay as they are where they are there."""
         ...
 
+    def give_owners(self, volume: str, directory: Path) -> None:
+        """Give directories of a volume that no archive has an entry of the owner they should have.
+
+        Such are those that came into being while the mail was archived.
+        """
+        ...
+
     def label(self, directory: Path) -> None:
         """Give all below a directory the security label that the directory itself has."""
         ...

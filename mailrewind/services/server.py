@@ -259,6 +259,7 @@ class RestoreServer:
                 findings += archives.extract(
                     archive, target, paths=[root], strip=depth, report=report
                 )
+        self._server.give_owners(volume, target)
         self._server.label(target)
         if not found:
             findings.append(Finding(volume, "is not in the restore point"))

@@ -14,6 +14,7 @@ from mailrewind.model.reports import Finding
 from mailrewind.ports import Database
 from mailrewind.systems.mailcow.installation import MYSQL, Installation
 from mailrewind.systems.mailcow.interruption import interrupted
+from mailrewind.systems.mailcow.layout import KEPT
 from mailrewind.systems.mailcow.parts import VOLUMES
 from mailrewind.systems.mailcow.settings import FILE_NAME, parse_settings
 from mailrewind.systems.mailcow.system import MailcowSystem
@@ -21,6 +22,7 @@ from mailrewind.systems.mailcow.system import MailcowSystem
 logger = logging.getLogger(__name__)
 
 _VMAIL, _CRYPT, _REDIS = "vmail-vol-1", "crypt-vol-1", "redis-vol-1"
+_VMAIL_ID = 5000
 _LABEL = "security.selinux"
 _NO_LABELS = frozenset({errno.ENODATA, errno.EOPNOTSUPP})
 _AT_MOST = timedelta(days=3)
@@ -125,6 +127,17 @@ class MailcowServer:
     def kept_files(self) -> Sequence[str]:
         """See the port: the compose file belongs to mailcow's version, and has its images."""
         return (FILE_NAME, "docker-compose.yml", ".env")
+
+    def give_owners(self, volume: str, directory: Path) -> None:
+        """See the port: in the mail nothing is root's, whom borg makes such directories for."""
+        if volume != _VMAIL:
+            return
+        for parent, directories, _ in os.walk(directory):
+            for name in directories:
+                place = Path(parent, name)
+                if place.lstat().st_uid == 0 and not place.is_symlink() and name != KEPT:
+                    os.chown(place, _VMAIL_ID, _VMAIL_ID)
+                    place.chmod(0o700)
 
     def label(self, directory: Path) -> None:
         """See the port."""

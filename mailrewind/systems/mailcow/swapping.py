@@ -25,7 +25,7 @@ from mailrewind.formats.maildir import base_of
 from mailrewind.model.mail import Message
 from mailrewind.model.reports import Finding
 from mailrewind.systems.delivery import Ownership, make_folder
-from mailrewind.systems.directories import names_in, open_below, subdirectories
+from mailrewind.systems.directories import names_in, open_below, open_in, subdirectories
 from mailrewind.systems.living import LivingTree
 from mailrewind.systems.mailcow.copies import Copies
 from mailrewind.systems.mailcow.system import MailcowSystem
@@ -67,13 +67,7 @@ class MailcowSwapping:
         wanted = set(names)
         copy = self._copies.directory(copy_id) / mailbox
         tree = self._copies.tree(copy_id)
-        with open_below(copy, ()) as maildir:
-            ownership = self._ownership()
-            ownership.give(maildir, mode=ownership.mode)
-            make_folder(maildir, "", ownership)
-            for name in subdirectories(maildir):
-                if name.startswith("."):
-                    make_folder(maildir, name, ownership)
+        self._complete_folders(copy)
         found = set()
         for path in list(_message_files(copy, tree, mailbox)):
             name = str(path.relative_to(copy))
@@ -138,6 +132,22 @@ class MailcowSwapping:
     @property
     def _copies(self) -> Copies:
         return Copies(self._mail.layout.vmail)
+
+    def _complete_folders(self, copy: Path) -> None:
+        """Give every folder all that belongs in it, with owner and mode.
+
+        A folder that came into being while borg read is in the archive without its directory.
+        """
+        ownership = self._ownership()
+        with open_below(copy, ()) as maildir:
+            folders = [name for name in subdirectories(maildir) if name.startswith(".")]
+            for name in ("", *folders):
+                make_folder(maildir, name, ownership)
+                with open_in(maildir, name) as folder:
+                    ownership.give(folder, mode=ownership.mode)
+                    for part in ("cur", "new", "tmp"):
+                        with open_in(folder, part) as directory:
+                            ownership.give(directory, mode=ownership.mode)
 
     def _ownership(self) -> Ownership:
         """Return whose mailboxes are, and with which mode Dovecot makes them."""

@@ -259,7 +259,8 @@ class ArchivesOfABusyOffice(BorgRepository):
         report: Report | None = None,
     ) -> Sequence[Finding]:
         done = super().extract(archive, target, paths=paths, strip=strip, report=report)
-        self._act()
+        if archive.endswith("-mail"):
+            self._act()
         return done
 
 
@@ -316,7 +317,12 @@ def test_what_a_second_pass_has_caught_is_right_and_nothing_is_there_twice(
         clock=now_utc,
     )
     point = back_up.run(SYSTEM, initiator="test").point
-    then = office.seen(mailbox)
+    seen = office.seen(mailbox)
+    # The flags of what was archived already are those of then: a message's content never changes.
+    then = {
+        folder: {uid: (*row[:2], "", row[3]) for uid, row in rows.items()}
+        for folder, rows in seen.items()
+    }
     assert {folder: len(rows) for folder, rows in then.items()} == {"INBOX": 8, "Archive": 2}
     with stack.imap(mailbox) as imap:
         imap.select("INBOX")

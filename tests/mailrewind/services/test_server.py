@@ -27,6 +27,7 @@ class Server:
     stack: MailcowStack
     office: MailcowOffice
     before: dict[str, object]
+    settings: str
     passwords: dict[str, str]
 
 
@@ -44,7 +45,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         stack.put_contact(ADA, "personal", "grace.vcf", contact("grace", "Grace"))
         office = MailcowOffice(stack, root)
         office.back_up()
-        yield Server(stack, office, picture(stack, office), dict(stack.passwords))
+        settings = (stack.directory / "mailcow.conf").read_text()
+        yield Server(stack, office, picture(stack, office), settings, dict(stack.passwords))
 
 
 def picture(stack: MailcowStack, office: MailcowOffice) -> dict[str, object]:
@@ -134,7 +136,8 @@ def test_without_any_container_the_settings_are_laid_out_first(
         "run `docker compose up -d` there",
         "start mailcow, then restore the server once more",
     ]
-    names = ["mailcow.conf", "docker-compose.yml", "docker-compose.override.yml"]
+    assert (place / "mailcow.conf").read_text() == server.settings
+    names = ["docker-compose.yml", "docker-compose.override.yml", "data/conf/redis/redis-conf.sh"]
     assert {name: (place / name).read_text() for name in names} == {
         name: (server.stack.directory / name).read_text() for name in names
     }

@@ -146,12 +146,16 @@ def test_after_kill_9_of_the_holder_the_services_answer_within_90_seconds(
 
 
 def test_after_kill_9_while_a_service_is_being_stopped_all_of_them_run_and_go_on_running(
-    project: Project, tmp_path: Path
+    mailcow: MailcowStack, project: Project, tmp_path: Path
 ) -> None:
     before = running(project)
+    # It does not hear that it should end, so the engine waits before it kills it.
+    os.kill(mailcow.service("sogo").attrs["State"]["Pid"], signal.SIGSTOP)
     with holder(project, tmp_path, DOVECOT, SOGO, waits=False) as process:
         until(lambda: WATCHDOG not in running(project), 60)
-        process.kill()  # SOGo has been asked to end, and takes its time
+        time.sleep(2)
+        assert {DOVECOT, SOGO} < running(project)
+        process.kill()
         process.wait()
         until(lambda: not list(directory_of(tmp_path, "office").glob("*.json")), 90)
     assert running(project) == before
@@ -172,6 +176,23 @@ def test_a_cancelled_holder_starts_the_services_itself_within_30_seconds(
     print(f"all services run again {seconds:.1f} s after the cancellation")
     assert seconds < 30
     assert recover_leftovers(project, system="office", data_dir=tmp_path) == []
+
+
+def test_cancelled_while_a_service_is_being_stopped_all_run_within_30_seconds_and_go_on_running(
+    mailcow: MailcowStack, project: Project, tmp_path: Path
+) -> None:
+    before = running(project)
+    os.kill(mailcow.service("sogo").attrs["State"]["Pid"], signal.SIGSTOP)
+    with holder(project, tmp_path, DOVECOT, SOGO, waits=False) as process:
+        until(lambda: WATCHDOG not in running(project), 60)
+        time.sleep(2)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        assert time.monotonic() - began < 30
+    assert running(project) == before
+    time.sleep(12)
+    assert running(project) == before
 
 
 def test_services_are_started_when_their_time_is_over_although_the_holder_lives(

@@ -90,3 +90,26 @@ def test_the_file_with_the_passwords_keeps_its_owner_and_mode(tmp_path: Path) ->
     ]
     assert place.read_text() == "DBPASS=now\nAPI_KEY=then\n"
     assert (place.stat().st_mode & 0o777, place.stat().st_gid) == (0o640, 8)
+
+
+def test_directories_that_no_archive_has_belong_to_vmail_as_the_mail_in_them(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "example.org" / "ada" / "Maildir" / ".New" / "cur"
+    folder.mkdir(parents=True)
+    other = tmp_path / "_garbage"
+    other.mkdir(mode=0o755)
+    os.chown(other, 401, 401)
+    server = MailcowServer(
+        Installation(tmp_path),
+        SimpleNamespace(),  # type: ignore[arg-type]
+        SimpleNamespace(),  # type: ignore[arg-type]
+        system="office",
+        data_dir=tmp_path,
+    )
+    server.give_owners("redis-vol-1", tmp_path)
+    assert folder.stat().st_uid == 0
+    server.give_owners("vmail-vol-1", tmp_path)
+    for place in (folder, folder.parent, folder.parents[1]):
+        assert (place.stat().st_uid, place.stat().st_mode & 0o777) == (5000, 0o700)
+    assert (other.stat().st_uid, other.stat().st_mode & 0o777) == (401, 0o755)
