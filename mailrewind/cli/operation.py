@@ -89,7 +89,7 @@ def go(invocation: Invocation, request: OperationRequest, words: tuple[str, ...]
         if not how.yes:
             _show_plan(invocation, operations.plan(request), words)
             return
-        _say_who_is_waited_for(invocation, request)
+        _say_who_is_waited_for(invocation, request, is_destructive=False)
         with bar() as report:
             done = operations.run(request, report=report)
         show_report(invocation, done)
@@ -98,7 +98,7 @@ def go(invocation: Invocation, request: OperationRequest, words: tuple[str, ...]
     if not how.yes:
         _show_plan(invocation, plan, words)
         return
-    _say_who_is_waited_for(invocation, request)
+    _say_who_is_waited_for(invocation, request, is_destructive=plan.draft.is_destructive)
     with bar() as report:
         done = operations.execute(
             plan.id,
@@ -182,11 +182,21 @@ def _has_wishes(context: click.Context) -> bool:
     )
 
 
-def _say_who_is_waited_for(invocation: Invocation, request: OperationRequest) -> None:
-    for lease in invocation.services.state.leases():
-        if lease.system == request.system and lease.mailbox in (request.target, WHOLE_SYSTEM):
+def _say_who_is_waited_for(
+    invocation: Invocation, request: OperationRequest, *, is_destructive: bool
+) -> None:
+    """Name what runs already: what is destructive waits for all that does on its system."""
+    waits_for_all = is_destructive or not request.target
+    state = invocation.services.state
+    for lease in state.leases():
+        is_in_the_way = waits_for_all or lease.mailbox in (request.target, WHOLE_SYSTEM)
+        if lease.system == request.system and is_in_the_way:
             since = show.age(lease.since, invocation.now)
             click.echo(f"Waiting for {lease.holder}, which began {since}.", err=True)
+    for point, _ in state.running_backups():
+        if point.system == request.system and waits_for_all:
+            since = show.age(point.taken_at, invocation.now)
+            click.echo(f"Waiting for the backup {point.name}, which began {since}.", err=True)
 
 
 def _show_plan(invocation: Invocation, plan: OperationPlan, words: tuple[str, ...]) -> None:

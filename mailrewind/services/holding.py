@@ -5,6 +5,7 @@ the system's lease; whoever wants the system takes that first and then looks for
 least one of two that begin together sees the other.
 """
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from datetime import timedelta
 
 from mailrewind.errors import BackupRunning, LeaseHeld, MailrewindError, SystemHeld
 from mailrewind.ports import WHOLE_SYSTEM, State
+
+logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.25
 
@@ -56,7 +59,11 @@ def hold_system(state: State, system: str, *, holder: str, wait: timedelta) -> I
     """
     with state.lease(system, WHOLE_SYSTEM, holder, wait=wait):
         deadline = time.monotonic() + wait.total_seconds()
+        told: set[str] = set()
         while (obstacle := _obstacle(state, system)) is not None:
+            if str(obstacle) not in told:
+                logger.info("waiting: %s", obstacle)
+                told.add(str(obstacle))
             left = deadline - time.monotonic()
             if left <= 0:
                 raise obstacle

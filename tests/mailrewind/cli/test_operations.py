@@ -1,8 +1,10 @@
 """Restores beyond messages, from the command line."""
 
 import json
+import threading
+import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 import mailrewind.wiring
 from mailrewind.config import Config
 from mailrewind.model.operations import OperationReport
+from mailrewind.model.points import PointStatus, RestorePoint, point_name
+from mailrewind.transports.processes import this_process
 from mailrewind.wiring import Services
 from tests.command import Call
 from tests.doubles_operations import NoticeBoard
@@ -136,6 +140,26 @@ def test_what_destroys_something_needs_plan_and_name(call: Call, board: NoticeBo
     assert named.exit_code == 0
     assert notices(board) == ["choir", "fire drill", "lost cat"]
     assert "Notices taken down" in named.stdout
+
+
+def test_who_is_waited_for_is_named(call: Call, office: Office, board: NoticeBoard) -> None:
+    plan_id = shown(call, *CALENDARS, "--mode", "reset")["id"]
+    state = office.services.state
+    now = datetime.now(UTC)
+    point = RestorePoint(point_name("office", now), "office", now, PointStatus.MAKING, (), "main")
+    state.begin_point(point, this_process())
+
+    def end_the_backup_once_it_is_waited_for() -> None:
+        while not state.leases():
+            time.sleep(0.01)
+        state.end_point(point.name, PointStatus.CANCELLED, now)
+
+    ending = threading.Thread(target=end_the_backup_once_it_is_waited_for, daemon=True)
+    ending.start()
+    result = call(*CALENDARS, "--plan", plan_id, "--system-name", "office", "--yes")
+    ending.join(60)
+    assert f"Waiting for the backup {point.name}, which began " in result.stderr
+    assert (result.exit_code, notices(board)) == (0, ["choir", "fire drill", "lost cat"])
 
 
 def test_plan_is_carried_out_as_it_is_and_for_what_it_was_made(
