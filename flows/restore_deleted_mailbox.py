@@ -29,7 +29,7 @@ class RestoreDeletedMailboxRequest(AskedAsOf):
         title="Candidate",
         description=(
             "Which one of the garbage, by its name: the plan lists them with date and size. "
-            "Empty: the only one there is."
+            "Empty: the one whose mail tells that it was this mailbox's."
         ),
     )
     whatever_it_holds: bool = Field(

@@ -99,7 +99,7 @@ def calendars(
     "--candidate",
     default="",
     metavar="NAME",
-    help="Which one of the garbage, as the plan names it. Default: the only one.",
+    help="Which one of the garbage, as the plan names it. Default: whose mail tells it.",
 )
 @click.option(
     "--whatever-it-holds", is_flag=True, help="Take it although its mail tells of another owner."

@@ -6,6 +6,8 @@ Choices:
     candidate: which one of the garbage, by its name; needed unless the mail itself tells that it is
         the only one of this address. Without it, the plan lists them.
     create: "yes" to create the mailbox if there is none.
+    whatever_it_holds: "yes" to take the candidate although its mail tells of another owner; this
+        takes the plan's id and the system's name.
 """
 
 import hashlib
@@ -60,11 +62,13 @@ class _Source:
         then: All messages, as those of the mailbox.
         candidate: Name of the deleted mailbox; "" for a restore point.
         point: The restore point; None for a deleted mailbox.
+        owner: Whose mail it seems to be, where that is somebody else; else "".
     """
 
     then: tuple[Message, ...]
     candidate: str = ""
     point: RestorePoint | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +142,8 @@ class RestoreDeleted:
             moment=source.point.taken_at if source.point else None,
             changes=tuple(changes),
             facts=_facts(work),
-            findings=() if work.exists else (Finding(request.target, _PASSWORD),),
-            is_destructive=bool(work.living) and bool(work.missing),
+            findings=tuple(_warnings(work, request.target)),
+            is_destructive=bool(work.missing) and bool(work.living or source.owner),
         )
 
     def carry_out(self, plan: OperationPlan, *, report: Report | None = None) -> Outcome:
@@ -204,8 +208,9 @@ class RestoreDeleted:
             raise ChoiceNeeded(
                 f"Deleted mailboxes come from {_GARBAGE} or from a {_POINT}, not from {chosen!r}."
             )
-        name = self._chosen(connected, request)
-        return _Source(tuple(self._garbage.messages(name, request.target)), candidate=name)
+        name, owner = self._chosen(connected, request)
+        then = tuple(self._garbage.messages(name, request.target))
+        return _Source(then, candidate=name, owner=owner)
 
     def _archived(self, connected: ConnectedSystem, request: OperationRequest) -> _Source:
         """Return what a point holds; the latest is the last one that has the mailbox at all."""
@@ -222,8 +227,11 @@ class RestoreDeleted:
                 return _Source(tuple(entry.message for entry in then), point=one)
         raise MailboxNotFound(f"no restore point of {connected.name} holds {request.target}")
 
-    def _chosen(self, connected: ConnectedSystem, request: OperationRequest) -> str:
-        """Return which deleted mailbox is meant, by the operator's word or by its mail alone.
+    def _chosen(self, connected: ConnectedSystem, request: OperationRequest) -> tuple[str, str]:
+        """Say which deleted mailbox is meant, by the operator's word or by its mail alone.
+
+        Returns:
+            Its name, and whose mail it seems to be where that is somebody else.
 
         Raises:
             _Undecided: Neither says.
@@ -242,18 +250,19 @@ class RestoreDeleted:
             certain = [one for one, owner in found if owner.address == request.target]
             doubtful = [one for one, owner in found if not owner.address]
             if len(certain) == 1 and not doubtful:
-                return certain[0].name
+                return certain[0].name, ""
             raise _Undecided(_asked(request.target, found), found=found)
         for one, owner in found:
             if one.name != wanted:
                 continue
-            if owner.address not in ("", request.target):
+            others = owner.address if owner.address != request.target else ""
+            if others and not request.is_chosen("whatever_it_holds"):
                 raise ChoiceNeeded(
                     f"{wanted} is the mailbox of {owner.address}, and not of {request.target}: "
                     f"{owner.reason}",
                     advice=f"Restore it into {owner.address}.",
                 )
-            return wanted
+            return wanted, others
         raise ChoiceNeeded(
             f"{wanted!r} could not have been {request.target}. {_asked(request.target, found)}"
         )
@@ -403,6 +412,13 @@ _CHOOSE = "several mailboxes could have had this name: plan again with the name 
 _PASSWORD = (
     "is created with a password that nobody knows: set one in mailcow's own pages afterwards"
 )
+
+
+def _warnings(work: _Work, mailbox: str) -> Iterable[Finding]:
+    if not work.exists:
+        yield Finding(mailbox, _PASSWORD)
+    if work.source.owner:
+        yield Finding(work.source.candidate, f"is the mail of {work.source.owner}")
 
 
 def _asked(address: str, found: Sequence[tuple[DeletedMailbox, Whose]]) -> str:

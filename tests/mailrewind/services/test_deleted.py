@@ -81,6 +81,9 @@ def test_what_the_headers_or_the_catalogue_tell_of_the_owner_is_believed(
     assert [one.addressed for one in listed] == [(), ((dotted, 6),)]
     with pytest.raises(ChoiceNeeded, match=f"is the mailbox of {dotted}"):
         office.plan("deleted", plain, candidate=listed[1].name)
+    meant = office.plan("deleted", plain, candidate=listed[1].name, whatever_it_holds="yes")
+    assert meant.draft.is_destructive
+    assert meant.draft.findings[0].text == f"is the mail of {dotted}"
     office.carry_out(plan)
     assert office.seen(plain) == before
     assert office.seen(dotted) == {}
