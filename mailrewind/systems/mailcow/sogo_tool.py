@@ -13,7 +13,12 @@ from contextlib import contextmanager
 from enum import StrEnum
 from functools import cached_property
 
-from mailrewind.errors import ExportDamaged, MailServerFailed, MailSystemError
+from mailrewind.errors import (
+    ExportDamaged,
+    MailServerFailed,
+    MailServerUnreachable,
+    MailSystemError,
+)
 from mailrewind.formats.sogo import read_export
 from mailrewind.systems.mailcow.installation import SOGO
 from mailrewind.transports.containers import Project
@@ -27,6 +32,7 @@ _TOOL_SECONDS = 3600
 _SAID = re.compile(r"sogo-tool\[[^\]]*\] (.*)")
 _CREDENTIALS = re.compile(r"://[^@\s]*@")
 _SAID_CHARACTERS = 300
+_SIGNALS = range(128, 193)  # as a shell counts; its own failures are 1 and 255
 
 
 class How(StrEnum):
@@ -59,6 +65,7 @@ class SogoTool:
         with self._room() as room:
             argv = ["sogo-tool", "backup", room, *users]
             done = project.execute(SOGO, argv, user=_USER, timeout_seconds=_TOOL_SECONDS)
+            _require_own_end(done.returncode)
             if done.returncode:
                 logger.debug("sogo-tool ended with %s: %s", done.returncode, said(done.stderr))
             names = self._names(room)
@@ -83,6 +90,7 @@ class SogoTool:
             what = [] if how is How.PREFERENCES else ["ALL"]
             argv = ["sogo-tool", "restore", how.value, *what, room, user]
             done = project.execute(SOGO, argv, user=_USER, timeout_seconds=_TOOL_SECONDS)
+        _require_own_end(done.returncode)
         if done.returncode:
             raise MailServerFailed(
                 f"sogo-tool refused the export of {user}: {said(done.stderr)}",
@@ -147,6 +155,18 @@ def require_owner(export: bytes, user: str) -> None:
             f"the export is one of {owner}, not of {user}: it would be written into the folders of "
             f"{owner}",
             advice="Restore it for its own user, or into another one by --into-user.",
+        )
+
+
+def _require_own_end(returncode: int) -> None:
+    """Tell what sogo-tool says when it has failed from what a signal leaves of it.
+
+    Raises:
+        MailServerUnreachable: A signal ended it, as when its container is stopped.
+    """
+    if returncode in _SIGNALS:
+        raise MailServerUnreachable(
+            f"sogo-tool was ended by signal {returncode - _SIGNALS.start}: {SOGO} is being stopped",
         )
 
 

@@ -1,8 +1,8 @@
 """Calendars and contacts brought back into a mailcow that runs, seen through CalDAV."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Thread
 
 import pytest
 
@@ -439,13 +439,16 @@ def test_sogo_that_is_killed_while_it_resets_loses_nothing(desk):
     desk.put(user, later="Later")
     before = desk.exported(user)
     plan = desk.plan(user, mode="reset")
-    killing = Thread(target=kill_half_way, args=(desk, user))
-    killing.start()
-    with pytest.raises(MailServerUnreachable):
-        desk.execute(plan)
-    killing.join()
-    desk.stack.service("sogo").start()
-    desk.stack.wait("sogo")
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill_half_way, desk, user)
+        try:
+            with pytest.raises(MailServerUnreachable) as raised:
+                desk.execute(plan)
+        finally:
+            killing.result()
+            desk.stack.service("sogo").start()
+            desk.stack.wait("sogo")
+    assert raised.value.retryable
     assert len(desk.exported(user)[CALENDAR]) < 800
     assert desk.installation.project.service("memcached-mailcow").state == "running"
     report = desk.state.operation_reports(limit=1)[0]
