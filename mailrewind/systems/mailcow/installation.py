@@ -28,7 +28,7 @@ MEMCACHED = "memcached-mailcow"
 
 _DATABASE_PORT = 3306
 _PRIVATE_KEY = "ecprivkey.pem"
-_OLDER_KEYS = "ecprivkey*.pem"
+_KEYS = "*.pem"
 
 
 class Installation:
@@ -128,11 +128,12 @@ class Installation:
             SourceUnreadable: One may not be read.
         """
         crypt = self.crypt
-        others = sorted(path for path in crypt.glob(_OLDER_KEYS) if path.name != _PRIVATE_KEY)
+        files = sorted(crypt.glob(_KEYS), key=lambda path: (path.name != _PRIVATE_KEY, path.name))
         try:
-            return [path.read_bytes() for path in (crypt / _PRIVATE_KEY, *others) if path.exists()]
+            found = [path.read_bytes() for path in files]
         except OSError as error:
             raise SourceUnreadable(f"a key in {crypt}: {error.strerror}") from error
+        return [pem for pem in found if b"PRIVATE KEY" in pem]
 
     def address_of_database(self) -> tuple[str, int]:
         """Return host and port under which this host reaches MariaDB.

@@ -107,7 +107,7 @@ def find_layout(installation: Installation, dovecot: Dovecot, vmail: Path) -> La
             advice="mailrewind reads mailboxes in the volume vmail-vol-1, in the form Maildir.",
         )
     if not told:
-        return Layout(vmail, installation.settings.get("MAILDIR_SUB", "Maildir"), "mailcow.conf")
+        return Layout(vmail, installation.settings.get("MAILDIR_SUB", ""), "mailcow.conf")
     [(subdirectory, _)] = told.most_common(1)
     elsewhere = tuple(user for user, name in below.items() if name != subdirectory)
     return Layout(vmail, subdirectory, "Dovecot", elsewhere)
