@@ -87,3 +87,37 @@ def test_every_deployment_is_described():
         for name in re.findall(r"^\| `([^`]+/[^`]+)`", text, re.MULTILINE)
     }
     assert listed == names
+
+
+def test_the_page_of_mailcow_names_only_what_is_deployed():
+    described = set(re.findall(r"`([^`/ ]+/[^` ]+)`", _part_of("index.md", "## Deployments")))
+    named = set(re.findall(r"`([a-z-]+/[a-z<>-]+)`", _part_of("mailcow.md", "## What was typed")))
+    assert named <= described
+    assert len(named) > 8
+
+
+def test_each_deed_by_hand_has_something_in_its_place():
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in _part_of("mailcow.md", "## What was typed").splitlines()
+        if line.startswith("| ") and "by hand | deployment" not in line
+    ]
+    assert [row for row in rows if len(row) != 3 or not all(row)] == []
+    assert {deed for deed in _DEEDS_BY_HAND if not any(deed in row[0] for row in rows)} == set()
+
+
+# The commands of mailcow's pages on deleted data and on borgmatic, without their arguments.
+_DEEDS_BY_HAND = (
+    *("cp ", "sogo-tool restore -F ALL", "`sogo-tool`", "rm data/conf/sogo", "_garbage"),
+    *("docker compose restart sogo-mailcow memcached-mailcow", "doveadm force-resync"),
+    *("doveadm quota recalc", "docker-compose.override.yml", "source mailcow.conf", "cat <<EOF"),
+    *("crontab.txt", "chmod 600", "docker compose up -d", "borgmatic init", ":ro"),
+    *("docker compose restart borgmatic-mailcow", "borgmatic extract", "borgmatic restore"),
+    *("docker compose down && docker compose up -d", "borgmatic -v 2", "borgmatic list"),
+    *("borg break-lock", "borg key export --paper", "SELinux", "keep_hourly", "exclude_patterns"),
+)
+
+
+def _part_of(page, title):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return text[text.index(title) :].partition("\n## ")[0]
