@@ -37,7 +37,7 @@ def test_messages_are_read_with_all_that_dovecot_wrote(system, maildir):
             Message(
                 *(ADA, "Entwürfe", "guid-1"),
                 frozenset({"\\Flagged", "\\Seen", "$Junk", "red"}),
-                *(THEN, 13, f"{path}/cur/1.a,S=18,W=21:2,FSab"),
+                *(THEN, 18, f"{path}/cur/1.a,S=18,W=21:2,FSab"),
             ),
             Message(ADA, "Entwürfe", "2.b", frozenset(), THEN, 3, f"{path}/new/2.b"),
         ],
