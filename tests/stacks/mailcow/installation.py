@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir
 from types import TracebackType
 from typing import Self
 
@@ -64,7 +64,8 @@ class Installation:
         project: str = "",
     ) -> None:
         self.project = project or f"mailcow{secrets.token_hex(4)}"
-        self.directory = directory or Path(mkdtemp(prefix=SCRATCH)) / "mailcow-dockerized"
+        scratch = Path(gettempdir()) / f"{SCRATCH}{secrets.token_hex(4)}"
+        self.directory = directory or scratch / "mailcow-dockerized"
         self.passwords: dict[str, str] = {}
         self._domains = tuple(domains)
         self._maildir_sub = maildir_sub
