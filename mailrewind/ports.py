@@ -493,8 +493,9 @@ class Calendars(Protocol):
 
     A USER is named by an address. An EXPORT is what ``formats.sogo`` reads and writes: everything
     that one user has, with a hash of the user's password; it is shown to nobody, and every file
-    that holds one is readable by its owner alone. Contract, checked by
-    ``tests/conformance/test_calendars.py``: what ``reset`` was given, an export has afterwards.
+    that holds one is readable by its owner alone. Contract, checked on the real thing by
+    ``tests/mailrewind/systems/mailcow/test_sogo.py``: an export holds what its user has, or there
+    is none; what ``reset`` was given, an export has afterwards.
     """
 
     def users(self) -> Mapping[str, str]:
