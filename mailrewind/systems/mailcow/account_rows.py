@@ -111,7 +111,7 @@ def plan_rows(
     if scope.keeps:
         changes.append(Change(Effect.KEEP, "login", "password and disabled state as now"))
     if state is None:
-        text = "It was deleted since: it comes back with the password of then."
+        text = "was deleted since: it comes back with the password of then"
         findings.append(Finding(address, text))
     return RowPlan(tuple(steps), tuple(changes), tuple(findings))
 

@@ -234,8 +234,8 @@ def _findings(
             " was changed would be good again.",
         )
     for account in returning:
-        state = "Enable it in mailcow" if disables else "It can log in with its old password"
-        yield Finding(account, f"It was deleted since, and its mail with it. {state}.")
+        state = "it can be enabled in mailcow" if disables else "it can log in as it could then"
+        yield Finding(account, f"was deleted since, and its mail with it: {state}")
 
 
 def _login(row: Row) -> dict[str, str]:

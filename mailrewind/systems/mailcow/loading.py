@@ -257,19 +257,27 @@ def _routines(connection: Connection, name: str) -> list[tuple[str, str]]:
 
 
 def _exchange_events(connection: Connection, living: str, name: str) -> None:
-    for event in _events(connection, living):
+    for event, _ in _events(connection, living):
         connection.execute(f"DROP EVENT {quoted(living)}.{quoted(event)}")
-    for event in _events(connection, name):
+    for event, owner in _events(connection, name):
+        # Whoever alters an event owns it from then on, unless somebody is named.
         connection.execute(
-            f"ALTER EVENT {quoted(name)}.{quoted(event)} RENAME TO {quoted(living)}.{quoted(event)}"
+            f"ALTER DEFINER = {owner} EVENT {quoted(name)}.{quoted(event)}"
+            f" RENAME TO {quoted(living)}.{quoted(event)}"
         )
 
 
-def _events(connection: Connection, name: str) -> list[str]:
+def _events(connection: Connection, name: str) -> list[tuple[str, str]]:
+    """Return the names of a database's events, each with its owner as SQL writes it."""
     found = connection.rows(
-        "SELECT event_name AS name FROM information_schema.events WHERE event_schema = %s", (name,)
+        "SELECT event_name AS name, definer FROM information_schema.events WHERE event_schema = %s",
+        (name,),
     )
-    return [str(row["name"]) for row in found]
+    owners = (str(row["definer"]).rpartition("@") for row in found)
+    return [
+        (str(row["name"]), f"{quoted(user)}@{quoted(host)}")
+        for row, (user, _, host) in zip(found, owners, strict=True)
+    ]
 
 
 def _create(connection: Connection, made: Mapping[str, object], column: str) -> None:

@@ -167,7 +167,7 @@ def test_an_account_that_was_deleted_comes_back_wholly(cow, point, changed):
     cow.stack.delete_mailbox(JOHNDOE)
     assert not cow.database.has_mailbox(JOHNDOE)
     plan = cow.plan("account", point, JOHNDOE, what="aliases")
-    said = "It was deleted since: it comes back with the password of then."
+    said = "was deleted since: it comes back with the password of then"
     assert plan.draft.findings == (Finding(JOHNDOE, said),)
 
     report = cow.execute(plan)

@@ -94,7 +94,7 @@ def test_accounts_that_return_or_vanish_are_named_with_how_they_come_back():
     ]
     found = compare(census(mailbox(ADA)), census(), keeps=True, disables=False)
     assert found.changes == (Change(Effect.ADD, ADA, "was deleted since; it comes back as it was"),)
-    said = "It was deleted since, and its mail with it. It can log in with its old password."
+    said = "was deleted since, and its mail with it: it can log in as it could then"
     assert found.findings == (Finding(ADA, said),)
 
 
