@@ -126,6 +126,10 @@ class Running:
         about = self._ended()
         code = about["ExitCode"]
         said = output + self._attached.stderr.encode()
+        # The engine gives a reason for a program that cannot be run; a container that dies at this
+        # moment has none.
+        if code == _NOT_RUN and not said.strip():
+            raise MailServerUnreachable(f"{self._service} stopped as {self._what} was to begin")
         if code == _NOT_RUN or (code == _NO_PROGRAM and b"OCI runtime" in said):
             text = said.decode(errors="replace").strip()[-300:]
             raise MailServerFailed(

@@ -302,15 +302,15 @@ def test_a_dump_can_do_nothing_outside_of_what_it_is_loaded_into(cow, attacked):
     assert cow.rows("alias") == before
 
 
-def arguments_of(program):
-    """Return the arguments of every process of this host that a program runs in."""
+def arguments_of(program, word):
+    """Return the arguments of every process of this host that a program runs in, with a word."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
             argv = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if argv.startswith(program):
+        if argv.startswith(program) and word.encode() in argv:
             found.append(argv.decode(errors="replace"))
     return found
 
@@ -321,17 +321,23 @@ def test_a_database_that_restarts_while_a_dump_is_loaded_is_as_it_was(cow, attac
     rows = text.replace(b"-- Dump completed", b"")
 
     def slowly():
-        for start in range(0, len(rows), 4096):
-            yield rows[start : start + 4096]
-            time.sleep(0.1)
+        for start in range(0, len(rows), 1024):
+            yield rows[start : start + 1024]
+            time.sleep(0.2)
 
     seen = []
 
     def look_and_restart():
-        seen.extend(arguments_of(b"mariadb\0--batch"))
+        last = time.monotonic() + 60
+        while (
+            not (found := arguments_of(b"mariadb\0--batch", "mailrewind_restarted"))
+            and time.monotonic() < last
+        ):
+            time.sleep(0.05)
+        seen.extend(found)
         cow.stack.restart("mysql")
 
-    thread = threading.Timer(1.0, look_and_restart)
+    thread = threading.Thread(target=look_and_restart)
     thread.start()
     with pytest.raises(MailSystemError) as raised:
         cow.database.load("restarted", slowly())
@@ -453,6 +459,9 @@ def test_triggers_views_routines_and_events_come_back(cow, attacked):
         "routine": ["answer"],
         "event": ["clean"],
     }
+    owners = "SELECT definer FROM information_schema.{}s WHERE {}_schema = 'mailcow'"
+    for kind in ("routine", "event"):
+        assert cow.stack.sql(owners.format(kind, kind)) == [("mailcow@%",)]
     views = cow.stack.sql("SHOW FULL TABLES WHERE table_type = 'VIEW'")
     assert sorted(row[0] for row in views) == [
         *("a_first", "grouped_mail_aliases", "sieve_after", "sieve_before")
