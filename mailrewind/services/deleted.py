@@ -154,7 +154,10 @@ class RestoreDeleted:
         """
         request = replace(plan.request, at=plan.draft.point or plan.request.at)
         connected = self._connect(request.system)
-        source = self._source(connected, request)
+        try:
+            source = self._source(connected, request)
+        except _Undecided as undecided:  # Prefect shows the name of what was raised
+            raise ChoiceNeeded(str(undecided), advice=undecided.advice) from undecided
         work = self._work(source, connected, request)
         if not work.exists:
             total = sum(message.size_bytes for message in source.then)
@@ -408,7 +411,7 @@ class _Undecided(ChoiceNeeded):
         self.found = found
 
 
-_CHOOSE = "several mailboxes could have had this name: plan again with the name of the candidate"
+_CHOOSE = "none of these is certain to be meant: plan again with the name of the one that is"
 _PASSWORD = (
     "is created with a password that nobody knows: set one in mailcow's own pages afterwards"
 )
