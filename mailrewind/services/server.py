@@ -4,7 +4,6 @@ A run that died is gone on with by planning and running again with the same rest
 """
 
 import logging
-import re
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +13,6 @@ from pathlib import Path
 from time import monotonic
 
 from mailrewind.errors import (
-    ArchivePathMissing,
     MailboxNotFound,
     NotEmpty,
     NothingToUndo,
@@ -34,6 +32,13 @@ from mailrewind.model.operations import (
 from mailrewind.model.points import MAIL, RestorePoint
 from mailrewind.model.reports import Finding
 from mailrewind.ports import Archives, Database, Progress, Rebuilding, Report
+from mailrewind.services.archived_places import (
+    SERVER,
+    SETTINGS,
+    ArchivedPlaces,
+    find_places,
+    settings_in,
+)
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.contents import contents, files_of
 from mailrewind.services.dumps import PART as SQL
@@ -43,8 +48,6 @@ from mailrewind.services.rebuilt import Progressed
 
 logger = logging.getLogger(__name__)
 
-_SERVER = "server"
-_SETTINGS = "mailcow.conf"
 _MAIL_VOLUME = "vmail-vol-1"
 _AS_THEN = Returning(keeps_credentials=False, disables_returning=False)
 _TOLD = 20
@@ -110,7 +113,7 @@ class RestoreServer:
         self._refuse_unfit(point, progressed)
         changes = [
             Change(Effect.REPLACE, name, f"from {point.name}")
-            for name in (_SETTINGS, "database", *self._server.volumes())
+            for name in (SETTINGS, "database", *self._server.volumes())
         ]
         changes.append(Change(Effect.STOP, "all services but the database"))
         going_on = Finding(point.name, f"goes on after {', '.join(sorted(progressed.done))}")
@@ -168,7 +171,7 @@ class RestoreServer:
 
     def _point(self, request: OperationRequest) -> RestorePoint:
         point = self._dumps.point(request.system, request.at)
-        if lacking := {MAIL, _SERVER, SQL} - {*point.parts}:
+        if lacking := {MAIL, SERVER, SQL} - {*point.parts}:
             raise RestorePointNotFound(
                 f"{point.name} lacks the archive {', '.join(sorted(lacking))}",
                 advice="Take another restore point: see `mailrewind points`.",
@@ -188,9 +191,10 @@ class RestoreServer:
         if not progressed.point and (found := self._server.obstacles()):
             raise NotEmpty(f"{self._server.directory} is not empty: it has {' and '.join(found)}")
         archives = self._connect(point.system).archives_of(point)
-        directory = _settings_root(archives, point)
-        settings = dict(archives.read(f"{point.name}-{_SERVER}", [f"{directory}/{_SETTINGS}"]))
-        if objection := self._server.objection(settings[f"{directory}/{_SETTINGS}"]):
+        archive = f"{point.name}-{SERVER}"
+        directory = settings_in((file.path for file in archives.files(archive)), archive)
+        settings = dict(archives.read(archive, [f"{directory}/{SETTINGS}"]))
+        if objection := self._server.objection(settings[f"{directory}/{SETTINGS}"]):
             raise NotEmpty(objection, advice="Then plan again.")
         with self._dumps.open(point) as pieces:
             refuse_newer_schema(point.system, self._database.examine(pieces, _AS_THEN))
@@ -213,7 +217,9 @@ class RestoreServer:
     def _lay_out(self, point: RestorePoint) -> Outcome:
         """Write the settings for a mailcow that has never been started."""
         archives = self._connect(point.system).archives_of(point)
-        findings = [*self._put_settings(archives, point)]
+        archive = f"{point.name}-{SERVER}"
+        root = settings_in((file.path for file in archives.files(archive)), archive)
+        findings = [*self._put_settings(archives, point, root)]
         again = "start mailcow, then restore the server once more: volumes and database follow"
         return Outcome(
             counts=(("settings", 1),),
@@ -228,21 +234,22 @@ class RestoreServer:
         report: Report | None,
     ) -> Iterator[tuple[str, Callable[[], Iterable[Finding]]]]:
         """Yield what is to be done in this order, each by a name that stays the same."""
-        archives = connected.archives_of(point)
-        for volume, target in self._server.volumes().items():
+        archives, volumes = connected.archives_of(point), self._server.volumes()
+        places = find_places(archives, point, volumes)
+        for volume, target in volumes.items():
 
             def fill(volume: str = volume, target: Path = target) -> Iterable[Finding]:
-                return self._fill(archives, point, volume, target, report)
+                return self._fill(archives, places, volume, target, report)
 
             yield f"volume {volume}", fill
-        yield "superseded names", lambda: self._clear_superseded(archives, point, archived)
-        yield "settings", lambda: self._put_settings(archives, point)
+        yield "superseded names", lambda: self._clear_superseded(places, archived)
+        yield "settings", lambda: self._put_settings(archives, point, places.settings)
         yield "database", lambda: self._load(point)
 
     def _fill(
         self,
         archives: Archives,
-        point: RestorePoint,
+        places: ArchivedPlaces,
         volume: str,
         target: Path,
         report: Report | None,
@@ -250,39 +257,32 @@ class RestoreServer:
         """Write a volume as it was; where two archives have a file, the later one is right."""
         if self._server.is_cleared_first(volume):
             _clear(target)
-        found = False
+        found = [*places.of(volume)]
         findings: list[Finding] = []
-        for archive in (f"{point.name}-{_SERVER}", *point.mail_archives):
-            if root := _root_of(volume, target, archives, archive):
-                found = True
-                depth = root.count("/") + 1
-                findings += archives.extract(
-                    archive, target, paths=[root], strip=depth, report=report
-                )
+        for archive, root in found:
+            depth = root.count("/") + 1
+            findings += archives.extract(archive, target, paths=[root], strip=depth, report=report)
         self._server.give_owners(volume, target)
         self._server.label(target)
         if not found:
             findings.append(Finding(volume, "is not in the restore point"))
         return findings
 
-    def _clear_superseded(
-        self, archives: Archives, point: RestorePoint, archived: _Archived
-    ) -> Iterable[Finding]:
+    def _clear_superseded(self, places: ArchivedPlaces, archived: _Archived) -> Iterable[Finding]:
         """Remove names under which an earlier archive has what a later one has under others."""
         target = self._server.volumes()[_MAIL_VOLUME]
-        roots = {
-            _root_of(_MAIL_VOLUME, target, archives, archive) for archive in point.mail_archives
-        }
+        roots = {root for _, root in places.of(_MAIL_VOLUME)}
         for path in archived.superseded:
-            for root in filter(None, roots):
+            for root in roots:
                 if path.startswith(f"{root}/"):
                     (target / path.removeprefix(f"{root}/")).unlink(missing_ok=True)
         return ()
 
-    def _put_settings(self, archives: Archives, point: RestorePoint) -> Iterable[Finding]:
-        archive = f"{point.name}-{_SERVER}"
-        root = _settings_root(archives, point)
-        place = f"{root}/{_SETTINGS}"
+    def _put_settings(
+        self, archives: Archives, point: RestorePoint, root: str
+    ) -> Iterable[Finding]:
+        archive = f"{point.name}-{SERVER}"
+        place = f"{root}/{SETTINGS}"
         findings = [*self._server.put_settings(dict(archives.read(archive, [place]))[place])]
         directory = self._server.directory
         kept = [name for name in self._server.kept_files() if (directory / name).exists()]
@@ -341,39 +341,6 @@ def _first_draft(point: RestorePoint, directory: Path) -> Draft:
         findings=(Finding(str(directory), text),),
         is_destructive=True,
     )
-
-
-def _settings_root(archives: Archives, point: RestorePoint) -> str:
-    """Return where the archive has mailcow's directory.
-
-    Raises:
-        ArchivePathMissing: It does not hold it.
-    """
-    archive = f"{point.name}-{_SERVER}"
-    found = [
-        file.path.removesuffix(f"/{_SETTINGS}")
-        for file in archives.files(archive)
-        if file.path.endswith(f"/{_SETTINGS}")
-    ]
-    if not found:
-        raise ArchivePathMissing(f"{archive} holds no {_SETTINGS}")
-    return min(found, key=len)
-
-
-def _root_of(volume: str, target: Path, archives: Archives, archive: str) -> str:
-    """Return where an archive has a volume, "" where it has not.
-
-    Docker's directory and the project may have had other names then; where the volume was mounted
-    from elsewhere, it has to be the same place as now.
-    """
-    named = re.compile(rf"((?:[^/]+/)*(?:[^/]*_)?{re.escape(volume)}/_data)(?:/.*)?", re.DOTALL)
-    same = str(target).lstrip("/")
-    for file in archives.files(archive):
-        if match := named.fullmatch(file.path):
-            return match[1]
-        if file.path == same or file.path.startswith(f"{same}/"):
-            return same
-    return ""
 
 
 def _clear(directory: Path) -> None:
