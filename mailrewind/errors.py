@@ -381,7 +381,7 @@ class ConnectionLost(RepositoryError):
 
 
 class HostKeyUnknown(RepositoryError):
-    """Nobody has vouched yet for the SSH key of the repository's host, so nothing was sent there."""
+    """Nobody has vouched yet for the SSH key of the repository's host; nothing was sent there."""
 
     default_advice = (
         "Ask the host's administrator for the fingerprint of its key, then run `ssh` to the same "
