@@ -21,10 +21,10 @@ from mailrewind.model.points import PointStatus, RestorePoint, point_name
 from mailrewind.model.retention import RetentionPolicy
 from mailrewind.notify import Note
 from mailrewind.ports import Archives
-from mailrewind.services.calendar_archives import CalendarArchives
-from mailrewind.services.calendars import RestoreCalendars
+from mailrewind.services.calendars.archives import CalendarArchives
+from mailrewind.services.calendars.exports import Exports
+from mailrewind.services.calendars.restoring import RestoreCalendars
 from mailrewind.services.connected import ConnectedSystem
-from mailrewind.services.exports import Exports
 from mailrewind.services.operations import Operations
 from mailrewind.state.state import SqlState
 from mailrewind.systems.mailcow.installation import Installation

@@ -18,7 +18,7 @@ from mailrewind.model.retention import KeepDecision
 from mailrewind.ports import Process
 
 if TYPE_CHECKING:
-    from mailrewind.services.calendar_listing import CalendarFolder, CalendarItem
+    from mailrewind.services.calendars.listing import CalendarFolder, CalendarItem
     from mailrewind.services.watch import Alarm, Overview, SystemOverview
 
 Shape = dict[str, Any]

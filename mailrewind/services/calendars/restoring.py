@@ -33,8 +33,8 @@ from mailrewind.model.operations import (
 )
 from mailrewind.model.reports import Finding
 from mailrewind.ports import Calendars, Report
-from mailrewind.services.calendar_archives import CalendarArchives
-from mailrewind.services.calendar_changes import (
+from mailrewind.services.calendars.archives import CalendarArchives
+from mailrewind.services.calendars.changes import (
     NO_SHARES,
     Wish,
     after_merge,
@@ -45,11 +45,11 @@ from mailrewind.services.calendar_changes import (
     to_merge,
     to_reset,
 )
-from mailrewind.services.calendar_likeness import has_same_preferences
-from mailrewind.services.calendar_telling import changes, counts, left_alone, remarks
-from mailrewind.services.calendar_work import CalendarWork, facts
+from mailrewind.services.calendars.exports import calendars_of
+from mailrewind.services.calendars.likeness import has_same_preferences
+from mailrewind.services.calendars.telling import changes, counts, left_alone, remarks
+from mailrewind.services.calendars.work import CalendarWork, facts
 from mailrewind.services.connected import Connect
-from mailrewind.services.exports import calendars_of
 from mailrewind.services.safety import SafetyCopy
 
 _BEFORE = "before"

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, replace
 
 from mailrewind.formats.sogo import SogoExport
-from mailrewind.services.calendar_archives import ExportSource
-from mailrewind.services.calendar_likeness import fingerprint, fingerprint_of_preferences
+from mailrewind.services.calendars.archives import ExportSource
+from mailrewind.services.calendars.likeness import fingerprint, fingerprint_of_preferences
 
 
 @dataclass(frozen=True, slots=True)

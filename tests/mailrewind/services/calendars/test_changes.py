@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mailrewind.errors import CalendarItemNotFound, FolderNotFound
 from mailrewind.formats.property_lists import Opaque
 from mailrewind.formats.sogo import SogoExport, SogoFolder, SogoRecord
-from mailrewind.services.calendar_changes import (
+from mailrewind.services.calendars.changes import (
     Wish,
     after_merge,
     chosen,
@@ -19,7 +19,7 @@ from mailrewind.services.calendar_changes import (
     to_merge,
     to_reset,
 )
-from mailrewind.services.calendar_likeness import (
+from mailrewind.services.calendars.likeness import (
     fingerprint,
     has_same_preferences,
     is_same,

@@ -13,7 +13,7 @@ from mailrewind.formats.icalendar import summary
 from mailrewind.formats.property_lists import Opaque
 from mailrewind.formats.sogo import SogoExport, SogoFolder, SogoRecord, difference, only
 from mailrewind.model.reports import Finding
-from mailrewind.services.calendar_likeness import by_path, contents, is_same, shares
+from mailrewind.services.calendars.likeness import by_path, contents, is_same, shares
 
 NO_SHARES = Opaque("{\n}")
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from mailrewind.errors import FolderNotFound
 from mailrewind.formats.icalendar import summary
 from mailrewind.formats.sogo import SogoFolder
-from mailrewind.services.calendar_archives import CalendarArchives, ExportSource
-from mailrewind.services.calendar_likeness import kinds, shared_with
+from mailrewind.services.calendars.archives import CalendarArchives, ExportSource
+from mailrewind.services.calendars.likeness import kinds, shared_with
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from mailrewind.formats.icalendar import summary
 from mailrewind.formats.sogo import SogoExport, SogoFolder, SogoRecord, difference
 from mailrewind.model.operations import Change, Effect
 from mailrewind.model.reports import Finding
-from mailrewind.services.calendar_likeness import (
+from mailrewind.services.calendars.likeness import (
     by_path,
     has_other_shares,
     has_same_preferences,
     kinds,
 )
-from mailrewind.services.calendar_work import CalendarWork
+from mailrewind.services.calendars.work import CalendarWork
 
 _NAMED = 5
 

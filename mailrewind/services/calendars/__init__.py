@@ -1,0 +1,1 @@
+"""Calendars, contacts and preferences: looked at, brought back, and exported as such."""
