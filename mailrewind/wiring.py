@@ -13,7 +13,6 @@ from mailrewind.config import Config, DoveadmSettings, MailcowKeys, MaildirKeys,
 from mailrewind.model.retention import RetentionPolicy
 from mailrewind.notify import Apprise, Log, Mail, MailServer, Note, Several
 from mailrewind.ports import MailSystem, Notifier, Operation, Part, State
-from mailrewind.services.account import RestoreAccount
 from mailrewind.services.adopt import Adopt
 from mailrewind.services.back_up import BackUp
 from mailrewind.services.browse import Browse
@@ -22,9 +21,10 @@ from mailrewind.services.calendars.exports import Exports
 from mailrewind.services.calendars.listing import BrowseCalendars
 from mailrewind.services.calendars.restoring import RestoreCalendars
 from mailrewind.services.connected import ConnectedSystem
-from mailrewind.services.database import RestoreDatabase
+from mailrewind.services.databases.account import RestoreAccount
+from mailrewind.services.databases.dumps import Dumps
+from mailrewind.services.databases.restoring import RestoreDatabase
 from mailrewind.services.deleted import RestoreDeleted
-from mailrewind.services.dumps import Dumps
 from mailrewind.services.operations import Operations
 from mailrewind.services.replacing import ReplaceMailbox
 from mailrewind.services.restore import Restore

@@ -14,10 +14,10 @@ from mailrewind.model.reports import ArchiveStatistics, Finding
 from mailrewind.model.retention import RetentionPolicy
 from mailrewind.notify import Note
 from mailrewind.ports import Catalog
-from mailrewind.services.account import RestoreAccount
 from mailrewind.services.connected import ConnectedSystem
-from mailrewind.services.database import RestoreDatabase
-from mailrewind.services.dumps import Dumps
+from mailrewind.services.databases.account import RestoreAccount
+from mailrewind.services.databases.dumps import Dumps
+from mailrewind.services.databases.restoring import RestoreDatabase
 from mailrewind.services.operations import Operations
 from mailrewind.state.state import SqlState
 from mailrewind.systems.mailcow.database import MailcowDatabase

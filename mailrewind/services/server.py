@@ -41,8 +41,8 @@ from mailrewind.services.archived_places import (
 )
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.contents import contents, files_of
-from mailrewind.services.dumps import PART as SQL
-from mailrewind.services.dumps import Dumps, refuse_newer_schema
+from mailrewind.services.databases.dumps import PART as SQL
+from mailrewind.services.databases.dumps import Dumps, refuse_newer_schema
 from mailrewind.services.making import without_left_places
 from mailrewind.services.rebuilt import Progressed
 

@@ -22,7 +22,7 @@ from mailrewind.model.operations import (
 )
 from mailrewind.model.reports import Finding
 from mailrewind.ports import Database, Report
-from mailrewind.services.dumps import Dumps, refuse_another
+from mailrewind.services.databases.dumps import Dumps, refuse_another
 from mailrewind.services.safety import SafetyCopy
 
 _SAFETY = "account.json"

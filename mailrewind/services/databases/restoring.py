@@ -19,7 +19,7 @@ from mailrewind.model.operations import (
 )
 from mailrewind.model.reports import Finding
 from mailrewind.ports import Database, Progress, Report
-from mailrewind.services.dumps import Dumps, refuse_another, refuse_newer_schema
+from mailrewind.services.databases.dumps import Dumps, refuse_another, refuse_newer_schema
 from mailrewind.services.safety import SafetyCopy
 
 logger = logging.getLogger(__name__)
