@@ -118,6 +118,11 @@ class OperationRequest:
             else (f"{deed} of {self.system}")
         )
 
+    @property
+    def changed_mailbox(self) -> str:
+        """Address of the mailbox that would change; "" where the whole system would."""
+        return self.chosen("into_user", self.target)
+
     def chosen(self, name: str, default: str = "") -> str:
         """Return the only value of a choice, or the default where nothing was chosen."""
         values = self.choices.get(name, ())

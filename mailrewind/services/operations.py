@@ -190,7 +190,7 @@ class Operations:
         return hold_mailbox(
             self._state,
             request.system,
-            mailbox=request.target,
+            mailbox=request.changed_mailbox,
             holder=holder,
             wait=self._lease_wait,
         )

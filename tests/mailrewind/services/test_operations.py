@@ -354,6 +354,14 @@ def test_two_operations_on_one_mailbox_wait_for_each_other(hall):
     hall.operations.run(hall.ask())
 
 
+def test_operation_into_another_mailbox_holds_the_one_that_changes(hall):
+    into_bob = hall.ask(choices={"into_user": (BOB,)})
+    with hall.state.lease("office", ADA, "somebody"):
+        hall.operations.run(into_bob)
+    with hall.state.lease("office", BOB, "somebody"), pytest.raises(LeaseHeld, match=BOB):
+        hall.operations.run(into_bob)
+
+
 @pytest.mark.parametrize("is_large", [True, False], ids=["by kind", "without a mailbox"])
 def test_operation_on_a_whole_system_keeps_everything_else_off(hall, is_large):
     lost = hall.office.add_many(2)
