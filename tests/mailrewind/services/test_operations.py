@@ -355,7 +355,7 @@ def test_two_operations_on_one_mailbox_wait_for_each_other(hall):
 
 
 def test_operation_into_another_mailbox_holds_the_one_that_changes(hall):
-    into_bob = hall.ask(choices={"into_user": (BOB,)})
+    into_bob = hall.ask(choices={"mode": ("merge",), "into_user": (BOB,)})
     with hall.state.lease("office", ADA, "somebody"):
         hall.operations.run(into_bob)
     with hall.state.lease("office", BOB, "somebody"), pytest.raises(LeaseHeld, match=BOB):
