@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _NO_SUCH_USER = 67
 _USUAL_PLACES = "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/opt/dovecot/bin"
-_LOOKUP_SECONDS = 60.0
+_LOOKUP_SECONDS = 20.0
 _UIDS_AT_ONCE = 500
 _MASKS = frozenset("*?")
 # In a mail_location ":" ends the path and "%" begins a variable.

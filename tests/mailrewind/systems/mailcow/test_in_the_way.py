@@ -1,6 +1,7 @@
 """A mailcow that is not as it should be: foreign keys, missing containers, other projects."""
 
 import base64
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from mailrewind.errors import (
 )
 from mailrewind.model.restores import RestoreRequest
 from mailrewind.systems.mailcow.installation import Installation
+from tests.command import Call
 from tests.mailcow_office import SYSTEM, MailcowOffice
 from tests.stacks.mailcow.samples import message
 from tests.stacks.mailcow.stack import MailcowStack
@@ -171,6 +173,7 @@ def test_a_key_that_does_not_fit_stops_before_anything_is_delivered(office, mail
         extra.write_text(f"{settings}plugin {{\n  {second}\n}}\n")
         mailcow.restart("dovecot")
         both = MailcowOffice(mailcow, office.root)
+        assert len(both.services.connect(SYSTEM).mail.key_ids) == 2
         report = both.services.restore.run(request())
         assert (len(report.added), report.failed) == (3, ())
         assert mailcow.doveadm("fetch", "-u", ADA, "text", "mailbox", "Lost")[0] == 0
@@ -208,6 +211,10 @@ def test_a_missing_container_is_named(office, mailcow):
         fresh.services.restore.run(request())
     assert "no container of dovecot-mailcow" in str(caught.value)
     assert caught.value.advice.startswith("Check `docker compose ps`")
+    result = Call(office.configuration)("doctor", "--json")
+    found = {each["name"]: each["text"] for each in json.loads(result.stdout)}
+    assert result.exit_code == 10
+    assert "Not running: dovecot-mailcow." in found["project of office"]
 
 
 def test_of_a_stack_that_is_down_the_volumes_are_found_and_no_point_is_made(office, mailcow):

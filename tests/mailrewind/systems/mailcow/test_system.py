@@ -1,10 +1,13 @@
 """A mailcow's mail, archived and brought back, with what may be in the way."""
 
+import json
+
 import pytest
 
 from mailrewind.errors import MailServerUnreachable, OverQuota
 from mailrewind.model.points import PointStatus
 from mailrewind.model.restores import RestoreRequest
+from mailrewind.systems.mailcow.installation import find_installations
 from tests.command import Call
 from tests.mailcow_office import SYSTEM, MailcowOffice
 from tests.stacks.mailcow.samples import message
@@ -151,8 +154,7 @@ def test_headers_stay_out_of_the_catalogue_where_they_shall(mailcow, tmp_path):
 
 def test_while_dovecot_is_stopped_mail_is_archived_and_that_is_said(office, mailcow):
     mailcow.deliver(ADA, "INBOX", [message("before the stop")])
-    mailcow.service("watchdog").stop(timeout=1)
-    mailcow.service("dovecot").stop(timeout=5)
+    mailcow.stop("watchdog", "dovecot")
     try:
         other = MailcowOffice(mailcow, office.root)  # as another process would begin
         report = other.services.back_up.run(SYSTEM, initiator="test")
@@ -170,7 +172,7 @@ def test_while_dovecot_is_stopped_mail_is_archived_and_that_is_said(office, mail
 
 def test_without_redis_there_is_no_restore_point_until_it_is_back(office, mailcow):
     before = [point.name for point in office.services.state.points(SYSTEM)]
-    mailcow.service("redis").stop(timeout=5)
+    mailcow.stop("watchdog", "redis")
     try:
         with pytest.raises(MailServerUnreachable) as caught:
             office.services.back_up.archive(SYSTEM, initiator="test")
@@ -207,3 +209,33 @@ def test_the_password_of_redis_is_in_no_argument(office, mailcow, caplog):
     assert any("redis-cli BGSAVE" in command for command in commands)
     secret = mailcow.configuration["REDISPASS"]
     assert [command for command in commands if secret in command] == []
+
+
+def test_doctor_says_what_was_found_and_what_is_lacking(office, mailcow):
+    mailcow.deliver(ADA, "INBOX", [message("so that there is a mailbox")])
+    call = Call(office.configuration)
+    found = {each["name"]: each for each in json.loads(call("doctor", "--json").stdout)}
+    names = ("project", "Dovecot", "keys", "database", "SOGo", "mail")
+    assert [found[f"{name} of office"]["is_good"] for name in names] == [True] * 6
+    text = {name: found[f"{name} of office"]["text"] for name in names}
+    assert text["project"].startswith(f"{mailcow.project} in {mailcow.directory}, ")
+    assert "Dovecot puts mail at vmail-vol-1/{domain}/{local}/Maildir." in text["Dovecot"]
+    assert text["Dovecot"].startswith("2.3.")
+    assert "opens encrypted mail" in text["keys"]
+    assert f"at {mailcow.configuration['SQL_PORT']}, " in text["database"]
+
+    mailcow.stop("watchdog", "mysql")
+    try:
+        result = call("doctor", "--json")
+        assert result.exit_code == 10
+        lacking = {each["name"]: each for each in json.loads(result.stdout)}
+        assert "Not running: mysql-mailcow, " in lacking["project of office"]["text"]
+        assert not lacking["database of office"]["is_good"]
+        assert lacking["keys of office"]["is_good"]
+    finally:
+        mailcow.service("mysql").start()
+        mailcow.wait("mysql", "dovecot")
+
+
+def test_a_mailcow_of_this_host_is_found_without_being_named(mailcow):
+    assert mailcow.directory in find_installations()
