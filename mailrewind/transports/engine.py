@@ -3,6 +3,7 @@
 No other module knows the Docker SDK.
 """
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ Engine = docker.APIClient
 
 _LOCAL_SOCKET = "unix:///var/run/docker.sock"
 _CONFLICT = 409
+# The engine names containers by numbers that tell nobody anything; we name their services.
+_NUMBERED = re.compile(r"\bcontainer:? [0-9a-f]{12,64}\b", re.IGNORECASE)
 
 
 def connected(base_url: str | None) -> Engine:
@@ -50,9 +53,9 @@ def translated(doing: str) -> Iterator[None]:
     try:
         yield
     except NotFound as error:
-        raise ContainerMissing(f"{doing}: {error.explanation}") from error
+        raise ContainerMissing(f"{doing}: {_said(error)}") from error
     except APIError as error:
-        text = f"{doing}: {error.explanation or error}"
+        text = f"{doing}: {_said(error)}"
         if error.status_code == _CONFLICT:
             raise MailServerUnreachable(text) from error
         raise MailServerFailed(text) from error
@@ -61,3 +64,7 @@ def translated(doing: str) -> Iterator[None]:
             f"{doing}: the Docker engine does not answer: {error}",
             advice="Check that Docker runs, and that this user may use its socket.",
         ) from error
+
+
+def _said(error: APIError) -> str:
+    return _NUMBERED.sub("the container", str(error.explanation or error))

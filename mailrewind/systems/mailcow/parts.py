@@ -78,7 +78,8 @@ class ServerPart:
     def _not_running(self) -> Iterator[Finding]:
         for state in self._installation.project.services().values():
             if state.state != "running":
-                yield Finding(state.service, f"is {state.state} while its data is archived")
+                text = f"does not run ({state.state}) while its data is archived"
+                yield Finding(state.service, text)
 
 
 def _volatile(volumes: dict[str, Path]) -> Iterator[str]:

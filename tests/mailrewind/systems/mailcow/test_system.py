@@ -165,7 +165,7 @@ def test_while_dovecot_is_stopped_mail_is_archived_and_that_is_said(office, mail
         mailcow.service("dovecot").start()
         mailcow.wait("dovecot")
     said = {finding.subject: finding.text for finding in report.findings}
-    assert said["dovecot-mailcow"] == "is exited while its data is archived"
+    assert said["dovecot-mailcow"] == "does not run (exited) while its data is archived"
     assert "before the stop" in subjects_then
     assert caught.value.retryable
 
