@@ -115,7 +115,10 @@ class RestoreDatabase:
         """
         safety = SafetyCopy(self._data_dir, done.id).directory / _SAFETY
         if not safety.exists():
-            raise NothingToUndo(f"There is no safety dump of restore {done.id} (any more).")
+            raise NothingToUndo(
+                f"There is no safety dump of restore {done.id}: it was broken off before it "
+                "changed anything, or is older than 30 days."
+            )
         request = done.plan.request
         keeps = _returning(request).keeps_credentials
         name = f"{done.id}undo"

@@ -112,22 +112,17 @@ class MailcowDatabase:
     def dump_to(self, path: Path) -> Mapping[str, int]:
         """Write a compressed dump of the living database; return its rows by table."""
         access = self._installation.database()
-        try:
-            with (
-                _private(path) as file,
-                gzip.GzipFile(fileobj=file, mode="wb", compresslevel=_COMPRESSION) as packed,
-            ):
-                counted = dump(
-                    self._installation.project,
-                    user=access.user,
-                    password=access.password,
-                    database=access.database,
-                    target=cast(BinaryIO, packed),
-                )
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        return counted
+        with (
+            _private(path) as file,
+            gzip.GzipFile(fileobj=file, mode="wb", compresslevel=_COMPRESSION) as packed,
+        ):
+            return dump(
+                self._installation.project,
+                user=access.user,
+                password=access.password,
+                database=access.database,
+                target=cast(BinaryIO, packed),
+            )
 
     def load(self, name: str, dump: Iterable[bytes]) -> Mapping[str, int]:
         """Load a dump beside the living database; return its rows by table, as counted there."""
@@ -271,19 +266,23 @@ def _living_rows(connection: Connection) -> Iterator[tuple[str, Mapping[str, str
 
 @contextmanager
 def _private(path: Path) -> Iterator[BinaryIO]:
-    """Write a new file that only its owner may read, and wait until it is on the disk."""
+    """Write a new file that only its owner may read; it has its name once it is wholly on disk."""
+    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, 0o600)
             yield file
             file.flush()
             os.fsync(descriptor)
+        partial.replace(path)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise NoSpace(f"no space is left for the safety dump {path}") from error
         raise SourceUnreadable(f"the safety dump {path} cannot be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _scratch(name: str) -> str:
