@@ -212,6 +212,7 @@ def test_the_password_of_redis_is_in_no_argument(office, mailcow, caplog):
 
 
 def test_doctor_says_what_was_found_and_what_is_lacking(office, mailcow):
+    mailcow.service("watchdog").start()  # tests before this one have stopped it
     mailcow.deliver(ADA, "INBOX", [message("so that there is a mailbox")])
     call = Call(office.configuration)
     found = {each["name"]: each for each in json.loads(call("doctor", "--json").stdout)}
