@@ -254,7 +254,7 @@ class MailServerUnreachable(MailSystemError):
     """The mail server does not answer."""
 
     retryable = True
-    default_advice = "Check that the mail server runs; the step is tried again."
+    default_advice = "Check that the mail server runs; a flow tries again by itself."
 
 
 class MailServerFailed(MailSystemError):
@@ -281,14 +281,14 @@ class DumpFailed(MailSystemError):
     """A command whose output was to be archived failed, so there is no archive of it."""
 
     retryable = True
-    default_advice = "See what the command said; the step is tried again."
+    default_advice = "See what the command said; a flow tries again by itself."
 
 
 class DatabaseUnreachable(MailSystemError):
     """The mail system's database does not answer, or has stopped to."""
 
     retryable = True
-    default_advice = "Check that the database runs; the step is tried again."
+    default_advice = "Check that the database runs; a flow tries again by itself."
 
 
 class DatabaseRefused(MailSystemError):
@@ -377,7 +377,7 @@ class ConnectionLost(RepositoryError):
     """The connection to the repository broke."""
 
     retryable = True
-    default_advice = "Check the network and the repository's host; the step is tried again."
+    default_advice = "Check the network and the repository's host; a flow tries again by itself."
 
 
 class HostKeyUnknown(RepositoryError):

@@ -97,6 +97,6 @@ def _sogo(system: "MailcowSystem") -> Examined:
         return Examined("", True, "is switched off in mailcow.conf: no calendars are archived.")
     state = installation.project.service(SOGO)
     if not state.is_ready:
-        text = f"is {state.state}: calendars and contacts cannot be exported."
+        text = f"does not run ({state.state}): calendars and contacts cannot be exported."
         return Examined("", False, text, "Start it with `docker compose up -d`.", 10)
     return Examined("", True, "runs; calendars and contacts are exported by its sogo-tool.")

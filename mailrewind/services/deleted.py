@@ -246,7 +246,10 @@ class RestoreDeleted:
         if not found:
             raise MailboxNotFound(
                 f"mailcow's garbage holds nothing that could have been {request.target}",
-                advice="It is cleared after some days (MAILDIR_GC_TIME). Take a restore point.",
+                advice=(
+                    "It is cleared after some days (MAILDIR_GC_TIME). Choose a restore point as the "
+                    "source instead."
+                ),
             )
         wanted = request.chosen("candidate")
         if not wanted:
