@@ -247,8 +247,8 @@ class RestoreDeleted:
             raise MailboxNotFound(
                 f"mailcow's garbage holds nothing that could have been {request.target}",
                 advice=(
-                    "It is cleared after some days (MAILDIR_GC_TIME). Choose a restore point as the "
-                    "source instead."
+                    "It is cleared after some days (MAILDIR_GC_TIME). Choose a restore point as "
+                    "the source instead."
                 ),
             )
         wanted = request.chosen("candidate")
