@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +25,7 @@ _NO_PROGRAM = 127
 _KILLED = 137
 _SETTLING_SECONDS = 5.0
 _GRACE_SECONDS = 5.0
+_STOPPING_SECONDS = 1.0
 
 
 class Running:
@@ -61,6 +63,7 @@ class Running:
         self._what = f"the command {argv[0]} in {service}"
         self._service = service
         self._timeout_seconds = timeout_seconds
+        self._began_at = datetime.now(UTC)
         with translated(f"running {self._what}"):
             self._exec = engine.exec_create(
                 container,
@@ -136,7 +139,7 @@ class Running:
                 f"{self._what} cannot be run: {text}",
                 advice="Check that the image of this service is mailcow's own.",
             )
-        if code is None or (code == _KILLED and not self._is_up()):
+        if code is None or (code == _KILLED and self._was_stopped()):
             raise MailServerUnreachable(f"{self._service} stopped while {self._what} ran")
         return Completed(code, output, self._attached.stderr)
 
@@ -157,13 +160,31 @@ class Running:
         return about
 
     def _inspect(self) -> dict[str, Any]:
-        with translated(f"asking how {self._what} ended"):
-            about: dict[str, Any] = self._engine.exec_inspect(self._exec)
-            return about
+        try:
+            with translated(f"asking how {self._what} ended"):
+                about: dict[str, Any] = self._engine.exec_inspect(self._exec)
+        except ContainerMissing as error:  # the engine forgets what ran in a container of before
+            text = f"{self._service} stopped while {self._what} ran"
+            raise MailServerUnreachable(text) from error
+        return about
 
-    def _is_up(self) -> bool:
-        with translated(f"looking at {self._service}"):
-            return bool(self._engine.inspect_container(self._container)["State"]["Running"])
+    def _was_stopped(self) -> bool:
+        """Whether the container stopped under the command, even if it runs again by now.
+
+        The engine takes note of that a moment after the command's end.
+        """
+        deadline = time.monotonic() + _STOPPING_SECONDS
+        while True:
+            try:
+                with translated(f"looking at {self._service}"):
+                    state = self._engine.inspect_container(self._container)["State"]
+            except ContainerMissing:
+                return True
+            if not state["Running"] or datetime.fromisoformat(state["StartedAt"]) > self._began_at:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
 
     def _end(self) -> bool:
         """End the command if it still runs; say whether it has ended.

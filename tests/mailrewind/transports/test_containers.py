@@ -199,6 +199,19 @@ def test_a_container_that_dies_under_a_command_is_not_taken_for_its_exit_code(pr
     project.start("one")
 
 
+def test_a_container_that_is_restarted_under_a_command_is_not_taken_for_its_exit_code(
+    project, client
+):
+    container = client.containers.get(project.service("one").container_id)
+    timer = threading.Timer(1, container.restart, kwargs={"timeout": 0})
+    timer.start()
+    with pytest.raises(MailServerUnreachable) as caught:
+        project.execute("one", ["sleep", "300"])
+    timer.join()
+    assert str(caught.value) == "One stopped while the command sleep in one ran."
+    assert project.service("one").is_ready
+
+
 def test_a_paused_container_is_worth_waiting_for(project, client):
     (container,) = client.containers.list(
         filters={"label": [f"{PROJECT}={project.name}", f"{SERVICE}=one"]}
