@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from tools import demo, mail_witness
 from tools.demo_operator import Operator
@@ -35,6 +35,9 @@ def _signed_in(stage: Stage) -> Iterator[Page]:
         # Prefect's pages ask a foreign host for its settings; nothing here depends on the answer.
         host = urlsplit(stage.address).netloc
         context.route(lambda url: urlsplit(url).netloc != host, lambda route: route.abort())
+        # Chromium gives up what it loads whenever a network of the machine comes or goes, and those
+        # of containers do; who fetches for it does not.
+        context.route(lambda url: urlsplit(url).netloc == host, _fetched)
         page = context.new_page()
         page.set_default_timeout(WAIT_MILLISECONDS)
         expect.set_options(timeout=WAIT_MILLISECONDS)
@@ -44,6 +47,10 @@ def _signed_in(stage: Stage) -> Iterator[Page]:
         expect(page.get_by_role("link", name="Deployments")).to_be_visible()
         yield page
         browser.close()
+
+
+def _fetched(route: Route) -> None:
+    route.fulfill(response=route.fetch(max_redirects=0))
 
 
 def _keep_screenshot(page: Page, name: str) -> None:
