@@ -214,7 +214,7 @@ def test_a_missing_container_is_named(office, mailcow):
     result = Call(office.configuration)("doctor", "--json")
     found = {each["name"]: each["text"] for each in json.loads(result.stdout)}
     assert result.exit_code == 10
-    assert "Not running: dovecot-mailcow." in found["project of office"]
+    assert "Not running: dovecot-mailcow" in found["project of office"]
 
 
 def test_of_a_stack_that_is_down_the_volumes_are_found_and_no_point_is_made(office, mailcow):
