@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(900)
 
 ADA, JOHN_DOE, JOHNDOE = "ada@example.org", "john.doe@example.org", "johndoe@example.org"
 BODY = "Zeitgeist-of-a-letter"
-# What the containers of a mailcow run at their start is not ours, and shows a password for a moment.
+# What a mailcow runs in its containers when they start is not ours, and shows a password.
 OF_MAILCOW = tuple(
     f"{program} --socket=/var/run/mysqld/mysqld.sock -u" for program in ("mariadb", "mariadb-admin")
 )
