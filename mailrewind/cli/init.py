@@ -225,7 +225,7 @@ def _show_what_to_keep(invocation: Invocation, wishes: Wishes, key: Path) -> Non
     if wishes.passphrase_copy:
         show.line(f"You said that the passphrase's copy will be here: {wishes.passphrase_copy}")
     if wishes.mailcow is not None:
-        show.line("The keys of encrypted mail are in the backups, too: with the host, they would be lost.")
+        show.line("Without the host, the keys of encrypted mail are nowhere but in the backups.")
     show.line()
     show.line(f"First backup: {invocation.command('backup', wishes.system, '--yes')}")
     show.line(f"Every hour from now on: {invocation.command('up')}")
