@@ -38,6 +38,7 @@ def say(done: BackupReport, zone: tzinfo) -> None:
             ("Restore point", done.point),
             ("Taken", show.moment(done.taken_at, zone)),
             ("Took", show.length(done.finished_at - done.taken_at)),
+            ("Archives", ", ".join(_parts(done))),
             ("New in the repository", show.size(done.added_bytes)),
             *_contents(done.index),
             ("Caught by the second pass", show.count(done.late, "message")),
@@ -75,6 +76,10 @@ def _plan(invocation: Invocation, system: str) -> None:
         ]
     )
     show.line(f"Nothing has been changed. Do it with: {command}")
+
+
+def _parts(done: BackupReport) -> list[str]:
+    return [archive.archive.removeprefix(f"{done.point}-") for archive in done.archives]
 
 
 def _contents(index: IndexChanges | None) -> list[tuple[str, str]]:

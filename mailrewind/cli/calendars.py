@@ -98,18 +98,21 @@ def _list_exports(invocation: Invocation, system: str, users: tuple[str, ...]) -
     if invocation.as_json:
         invocation.print_json([shapes.kept_export(each) for each in kept])
         return
-    show.table(
-        ("Export", "Taken", "Age", "Why it is kept"),
-        [
-            (
-                each.name,
-                show.moment(each.taken_at, invocation.zone),
-                show.age(each.taken_at, invocation.now),
-                ", ".join(each.reasons) or "no rule keeps it",
-            )
-            for each in kept
-        ],
-    )
+    if not kept:
+        show.line(f"No export of {system} is kept yet, besides those of the restore points.")
+    else:
+        show.table(
+            ("Export", "Taken", "Age", "Why it is kept"),
+            [
+                (
+                    each.name,
+                    show.moment(each.taken_at, invocation.zone),
+                    show.age(each.taken_at, invocation.now),
+                    ", ".join(each.reasons) or "no rule keeps it",
+                )
+                for each in kept
+            ],
+        )
     make = invocation.command("exports", system, *users, "--yes")
     show.line(f"Make one of {', '.join(users) or 'all users'} with: {make}")
 

@@ -32,9 +32,11 @@ def mail_of(invocation: Invocation, name: str, *, advice: str) -> Examined:
     """
     mail = invocation.services.connect(name).mail
     with mail.capture() as capture:
-        roots = ", ".join(str(root) for root in capture.roots)
+        place, *others = map(str, capture.roots)
     mailboxes = mail.mailboxes()
-    text = f"{show.count(len(mailboxes), 'mailbox', 'mailboxes')} below {roots}."
+    text = f"{show.count(len(mailboxes), 'mailbox', 'mailboxes')} below {place}."
+    if others:
+        text += f" Archived with them: {', '.join(others)}."
     if not mailboxes:
         return Examined(f"mail of {name}", False, text, advice)
     return Examined(f"mail of {name}", True, text)

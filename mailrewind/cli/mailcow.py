@@ -74,7 +74,8 @@ def _keys(system: "MailcowSystem") -> Examined:
     if not ids:
         text = f"{crypt} holds no private key: encrypted mail can be archived and not read."
         return Examined("", False, text, "Put ecprivkey.pem back from a backup, if mail needs it.")
-    return Examined("", True, f"{ids[0]} opens encrypted mail; {crypt} is archived with it.")
+    text = f"{ids[0][:16]}… opens encrypted mail, and is archived with it."
+    return Examined("", True, text)
 
 
 def _database(system: "MailcowSystem") -> Examined:

@@ -295,6 +295,9 @@ def restores(invocation: Invocation, *, limit: int) -> None:
     if invocation.as_json:
         invocation.print_json([operation_shapes.restored(each, leases) for each in reports[:limit]])
         return
+    if not reports:
+        show.line("Nothing has been restored yet.")
+        return
     show.table(
         ("Restore", "System", "Mailbox", "What", "Result", "Began", "By", ""),
         [

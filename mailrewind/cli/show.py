@@ -50,16 +50,25 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable
 
     Args:
         head: Titles of the columns.
-        rows: Cells, as plain text.
+        rows: Cells, as plain text. Those of the first column stand on one line each if they leave
+            the others half of the width: names are copied from there.
         right: Numbers of the columns that hold figures.
     """
+    console = out()
+    cells = [[plain(cell) for cell in row] for row in rows]
+    width = max((len(row[0]) for row in cells), default=0)
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     figures = set(right)
     for number, title in enumerate(head):
-        drawn.add_column(title, justify="right" if number in figures else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(plain(cell)) for cell in row))
-    out().print(drawn)
+        drawn.add_column(
+            title,
+            justify="right" if number in figures else "left",
+            overflow="fold",
+            no_wrap=number == 0 and max(width, len(title)) <= console.width // 2,
+        )
+    for row in cells:
+        drawn.add_row(*map(Text, row))
+    console.print(drawn)
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> None:

@@ -132,14 +132,14 @@ def _show_restores(overview: "Overview", invocation: Invocation) -> None:
     if overview.operations:
         show.line()
         show.table(
-            ("Last restores beyond messages", "What", "Result", "When", "By", ""),
+            ("Other restores", "What", "Result", "When", "By", ""),
             [_operation_row(report, overview, invocation) for report in overview.operations],
         )
     if not overview.restores:
         return
     show.line()
     show.table(
-        ("Last restores", "Mailbox", "Added", "Failed", "When", "By", ""),
+        ("Restores", "Mailbox", "Added", "Failed", "When", "By", ""),
         [_restore_row(report, overview, invocation) for report in overview.restores],
         right=(2, 3),
     )

@@ -248,7 +248,7 @@ class RestoreDeleted:
                 f"mailcow's garbage holds nothing that could have been {request.target}",
                 advice=(
                     "It is cleared after some days (MAILDIR_GC_TIME). Choose a restore point as "
-                    "the source instead."
+                    "the source instead: --source restore-point."
                 ),
             )
         wanted = request.chosen("candidate")

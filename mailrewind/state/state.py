@@ -214,7 +214,9 @@ class SqlState:
         """
         document = self._document(restore_report, report_id)
         if document is None:
-            raise NothingToUndo(f"there is no restore {report_id}")
+            raise NothingToUndo(
+                f"there is no restore {report_id}", advice="See `mailrewind restores` for the ids."
+            )
         return read_restore_report(document)
 
     def restore_reports(self, *, limit: int = 20) -> Sequence[RestoreReport]:
@@ -268,7 +270,9 @@ class SqlState:
         """
         document = self._document(operation_report, report_id)
         if document is None:
-            raise NothingToUndo(f"there is no restore {report_id}")
+            raise NothingToUndo(
+                f"there is no restore {report_id}", advice="See `mailrewind restores` for the ids."
+            )
         return read_operation_report(document)
 
     def operation_reports(self, *, limit: int = 20) -> Sequence[OperationReport]:

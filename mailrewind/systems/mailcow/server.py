@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mailrewind.errors import ContainerMissing, SourceMissing, SourceUnreadable
 from mailrewind.model.reports import Finding
+from mailrewind.model.words import count
 from mailrewind.ports import Database
 from mailrewind.systems.mailcow.installation import MYSQL, Installation
 from mailrewind.systems.mailcow.interruption import interrupted
@@ -26,7 +27,6 @@ _VMAIL_ID = 5000
 _LABEL = "security.selinux"
 _NO_LABELS = frozenset({errno.ENODATA, errno.EOPNOTSUPP})
 _AT_MOST = timedelta(days=3)
-_TOLD = 3
 # With these the containers were made: other values would lock them out of their own databases, or
 # make compose see another project.
 _OF_THE_CONTAINERS = (
@@ -77,9 +77,11 @@ class MailcowServer:
         """See the port."""
         found = []
         if known := self._database.mailboxes():
-            found.append(f"{len(known)} mailboxes in its database, such as {_some(known)}")
+            said = count(len(known), "mailbox", "mailboxes")
+            found.append(f"{said} in its database, such as {known[0]}")
         if there := [one for one in self._mail.mailboxes() if self._mail.messages(one)]:
-            found.append(f"mail of {len(there)} mailboxes, such as {_some(there)}")
+            said = count(len(there), "mailbox", "mailboxes")
+            found.append(f"mail of {said}, such as {there[0]}")
         return found
 
     def volumes(self) -> Mapping[str, Path]:
@@ -211,7 +213,3 @@ def _below(directory: Path) -> Iterator[Path]:
     for parent, directories, files in os.walk(directory):
         for name in (*directories, *files):
             yield Path(parent, name)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_TOLD])

@@ -27,6 +27,7 @@ def test_report_is_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
         "Restore point              office-x",
         "Taken                      2026-11-20 14:00 EET",
         "Took                       2 minutes",
+        "Archives                   mail",
         "New in the repository      2.0 KiB",
         "Holds                      3 messages in 2 mailboxes",
         "Since the point before     3 appeared, 1 vanished, 0 moved, 1,200 changed flags",

@@ -55,3 +55,15 @@ def test_table_in_a_pipe_cuts_nothing_off(capsys: pytest.CaptureFixture[str]) ->
         "x" * 300 + " " * 5 + "1",
         "[red]y" + " " * 298 + "22",
     ]
+
+
+def test_names_stand_on_one_line_in_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # taken for a terminal, a plain one of 80 columns
+    monkeypatch.setenv("TERM", "dumb")
+    name = "office-2026-11-20T18:48:59Z"
+    show.table(("Restore point", "Why"), [(name, "word " * 16), ("x", "")])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["Restore", name, "x"]
+    assert max(map(len, lines)) <= 80
