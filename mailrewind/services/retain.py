@@ -73,14 +73,13 @@ class Retain:
             RepositoryError: As borg says.
         """
         connected = self._connect(system)
-        if self._data_dir is not None:
-            forget_old_copies(self._data_dir, self._clock())
         self._refuse_during_restores(system)
         # What wants the whole system waits for the end of this, as it does for restores.
         holder = f"retention by {initiator}"
         with hold_mailbox(
             self._state, system, mailbox=_NO_MAILBOX, holder=holder, wait=timedelta(0)
         ):
+            self._forget_old_copies()
             return self._let_go(connected, initiator, report)
 
     def _let_go(
@@ -111,6 +110,15 @@ class Retain:
             removed=tuple(point.name for point in going),
             kept=len(judged) - len(going),
         )
+
+    def _forget_old_copies(self) -> None:
+        """Let old safety copies go, unless an undo, on whatever system, may be reading one."""
+        if self._data_dir is None:
+            return
+        if any(lease.mailbox != _NO_MAILBOX for lease in self._state.leases()):
+            logger.info("old safety copies stay until no restore works any more")
+            return
+        forget_old_copies(self._data_dir, self._clock())
 
     def _refuse_during_restores(self, system: str) -> None:
         refuse_while_held(self._state, system)

@@ -1,11 +1,13 @@
 """What is kept so that a restore can be taken back, and when it goes."""
 
 import os
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
-from mailrewind.errors import NoSpace, NothingToUndo
+from mailrewind.errors import NoSpace, NothingToUndo, SystemHeld
+from mailrewind.ports import WHOLE_SYSTEM
 from mailrewind.services.safety import SafetyCopy, forget_old_copies
 from tests.office import NOON
 
@@ -52,3 +54,22 @@ def test_retention_lets_old_copies_go(office):
     office.clock.now = NOON + timedelta(days=100_000)
     office.wire().retain.carry_out("office", initiator="test")
     assert list((data_dir / "safety").iterdir()) == []
+
+
+@pytest.mark.parametrize("system", ["office", "bureau"])
+def test_what_an_undo_reads_at_this_moment_stays_however_old_it_is(office, system):
+    office.add_many(1)
+    office.back_up()
+    copy = SafetyCopy(office.services.config.data_dir, "3f9a1c20")
+    copy.write("before", b"what is put back")
+    os.utime(copy.directory, (0, 0))
+    retain = office.wire().retain
+    with (
+        office.services.state.lease(system, WHOLE_SYSTEM, "undo of 3f9a1c20 by somebody"),
+        suppress(SystemHeld),
+    ):
+        retain.carry_out("office", initiator="test")
+
+    assert copy.holds("before")
+    retain.carry_out("office", initiator="test")
+    assert not copy.holds("before")
