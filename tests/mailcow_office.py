@@ -104,7 +104,7 @@ class MailcowOffice:
         out = self.stack.doveadm(
             "-f", "tab", "mailbox", "status", "-u", mailbox, "uidvalidity", "*"
         )[1]
-        return dict(line.split("\t")[:2] for line in out.splitlines()[1:])  # type: ignore[misc]
+        return dict(line.split("\t")[:2] for line in out.splitlines()[1:])
 
     def true_quota(self, mailbox: str) -> tuple[int, int]:
         """Return bytes and messages, added up from what Dovecot says of each message."""
@@ -116,5 +116,5 @@ def counted(changes: Iterable[object]) -> Counter[str]:
     """Add up a plan's changes by effect."""
     found: Counter[str] = Counter()
     for change in changes:
-        found[change.effect.name] += change.count  # type: ignore[attr-defined]
+        found[change.effect.name] += change.count
     return found

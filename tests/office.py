@@ -182,7 +182,7 @@ class Office:
         return point
 
     def ask(self, mailbox: str = ADA, **wishes: object) -> RestoreRequest:
-        return RestoreRequest("office", mailbox, initiator="test", **wishes)  # type: ignore[arg-type]  # a test names the fields
+        return RestoreRequest("office", mailbox, initiator="test", **wishes)
 
     def lose_catalogue(self, *, to: bytes = b"") -> None:
         """Remove the catalogue's files, or put something else in their place."""

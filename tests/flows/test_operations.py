@@ -33,7 +33,7 @@ def board(configured: Office, tmp_path: Path) -> NoticeBoard:
     (tmp_path / "copy").write_text("fire drill\nlost cat\nchoir")
     (tmp_path / "board").write_text("choir\nparty")
     board = NoticeBoard(tmp_path / "board", tmp_path / "copy", name="calendars")
-    services().connect("office").operations["calendars"] = board  # type: ignore[index]
+    services().connect("office").operations["calendars"] = board
     return board
 
 
@@ -279,7 +279,7 @@ MOST = {"system": "office", "reason": "ticket 17"}
     ids=lambda each: each.operation if isinstance(each, OperationRequest) else "form",
 )
 def test_form_asks_for_what_it_says(form: object, wanted: OperationRequest) -> None:
-    assert form.wanted == wanted  # type: ignore[attr-defined]
+    assert form.wanted == wanted
 
 
 COMMON = ["reason", "action", "plan_id", "type_the_system_name", "tell"]
@@ -309,7 +309,7 @@ COMMON = ["reason", "action", "plan_id", "type_the_system_name", "tell"]
 def test_form_asks_for_its_subject_first_for_the_deed_last_and_plans_by_default(
     flow: object, fields: list[str]
 ) -> None:
-    schema = parameter_schema(flow).model_dump_for_openapi()  # type: ignore[arg-type]
+    schema = parameter_schema(flow).model_dump_for_openapi()
     (model,) = schema["definitions"].values()
     properties = model["properties"]
     assert list(properties) == ["system", *fields, *COMMON]

@@ -140,7 +140,7 @@ def test_operation_that_is_ended_from_outside_leaves_a_report_and_can_be_undone(
     left = office.services.operations.left_broken_off()
     assert left == ([] if is_known else [report])
 
-    office.services.connect("office").operations["calendars"] = NoticeBoard(  # type: ignore[index]
+    office.services.connect("office").operations["calendars"] = NoticeBoard(
         tmp_path / "board", tmp_path / "copy", name="calendars"
     )
     office.services.operations.undo(report.id, initiator="test")

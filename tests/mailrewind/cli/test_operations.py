@@ -34,7 +34,7 @@ def board(office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     def wire(config: Config) -> Services:
         services = original(config)
-        services.connect("office").operations["calendars"] = board  # type: ignore[index]
+        services.connect("office").operations["calendars"] = board
         return services
 
     # A Maildir tree has no operations, and a mailcow needs a stack of containers: what is tried
@@ -221,7 +221,7 @@ def test_each_command_asks_for_its_operation(
 
     def wire(config: Config) -> Services:
         services = original(config)
-        services.connect("office").operations[operation] = board  # type: ignore[index]
+        services.connect("office").operations[operation] = board
         return services
 
     monkeypatch.setattr(mailrewind.wiring, "wire", wire)

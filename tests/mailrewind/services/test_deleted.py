@@ -77,7 +77,7 @@ def test_what_the_headers_or_the_catalogue_tell_of_the_owner_is_believed(
         office.stack.add_mailbox(mailbox)
     plan = office.plan("deleted", plain)
     assert counted(plan.draft.changes) == {"ADD": 6}
-    listed = office.services.connect(SYSTEM).operations["deleted"]._garbage.candidates(plain)  # type: ignore[attr-defined]
+    listed = office.services.connect(SYSTEM).operations["deleted"]._garbage.candidates(plain)
     assert [one.addressed for one in listed] == [(), ((dotted, 6),)]
     with pytest.raises(ChoiceNeeded, match=f"is the mailbox of {dotted}"):
         office.plan("deleted", plain, candidate=listed[1].name)
@@ -122,9 +122,7 @@ def test_a_mailbox_that_has_new_mail_keeps_it_untouched(office: MailcowOffice) -
     done = office.carry_out(plan)
     now = office.seen(mailbox)
     assert dict(list(now["INBOX"].items())[:1]) == new
-    assert sorted(now["INBOX"].values()) == sorted(
-        [*before["INBOX"].values(), *new.values()]  # type: ignore[index]
-    )
+    assert sorted(now["INBOX"].values()) == sorted([*before["INBOX"].values(), *new.values()])
     assert office.stack.quota(mailbox) == office.true_quota(mailbox)
     assert office.plan("deleted", mailbox).draft.changes[0].effect.name == "KEEP"
     office.undo(done)
@@ -138,7 +136,7 @@ def test_the_copy_in_the_garbage_stays_for_another_try(office: MailcowOffice) ->
     delete(office, mailbox)
     for _ in range(2):
         office.stack.add_mailbox(mailbox)
-        garbage = office.services.connect(SYSTEM).operations["deleted"]._garbage  # type: ignore[attr-defined]
+        garbage = office.services.connect(SYSTEM).operations["deleted"]._garbage
         name = garbage.candidates(mailbox)[-1].name
         done = office.carry_out(office.plan("deleted", mailbox, candidate=name))
         assert office.seen(mailbox) == before
@@ -160,11 +158,11 @@ def test_without_a_mailbox_it_is_said_what_to_do_or_one_is_created(office: Mailc
     office.carry_out(plan)
     assert office.seen(mailbox) == before
     attributes = office.stack.api("GET", f"get/mailbox/{mailbox}")[0]["attributes"]
-    assert attributes["force_pw_update"] == "1"  # type: ignore[index]
+    assert attributes["force_pw_update"] == "1"
 
 
 def test_what_mailcow_refuses_is_told_in_its_words(office: MailcowOffice) -> None:
-    garbage = office.services.connect(SYSTEM).operations["deleted"]._garbage  # type: ignore[attr-defined]
+    garbage = office.services.connect(SYSTEM).operations["deleted"]._garbage
     with pytest.raises(MailServerFailed, match=r"it said: domain_not_found no\.example"):
         garbage.create("ada@no.example", size_bytes=0)
 

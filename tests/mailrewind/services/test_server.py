@@ -88,7 +88,7 @@ def assert_as_before(server: Server, office: MailcowOffice) -> None:
         with server.stack.imap(mailbox, password) as imap:
             status, body = (imap.select("INBOX"), imap.fetch("1", "(BODY.PEEK[])"))[1]
             assert status == "OK"
-            assert b"Subject: " in body[0][1]  # type: ignore[index]
+            assert b"Subject: " in body[0][1]
     assert {mailbox: office.true_quota(mailbox) for mailbox in (ADA, BOB)} == server.before["quota"]
 
 

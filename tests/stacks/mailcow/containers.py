@@ -118,9 +118,7 @@ class Project:
             },
             host_config=host,
             # The stubs take the mapping of networks for the end of one.
-            networking_config=self.client.api.create_networking_config(
-                {self.network: endpoint}  # type: ignore[arg-type]
-            ),
+            networking_config=self.client.api.create_networking_config({self.network: endpoint}),
         )
 
     def _labels(self) -> dict[str, str]:
@@ -159,7 +157,7 @@ def _has_ended(owner: str) -> bool:
 
 
 def _labels_of(thing: object) -> dict[str, str]:
-    attributes = thing.attrs  # type: ignore[attr-defined]
+    attributes = thing.attrs
     labels = attributes.get("Labels") or attributes.get("Config", {}).get("Labels") or {}
     return dict(labels)
 

@@ -120,8 +120,8 @@ def test_within_another_interruption_nothing_is_started_too_early(
             installation, services, system="office", data_dir=tmp_path, holder="a test"
         )
 
-    with stopped(DOVECOT):  # type: ignore[attr-defined]
-        with stopped(DOVECOT, MEMCACHED):  # type: ignore[attr-defined]
+    with stopped(DOVECOT):
+        with stopped(DOVECOT, MEMCACHED):
             assert {DOVECOT, MEMCACHED} & running(project) == set()
         assert {DOVECOT, MEMCACHED} & running(project) == {MEMCACHED}
     assert {DOVECOT, MEMCACHED} <= running(project)

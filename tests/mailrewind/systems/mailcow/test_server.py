@@ -42,9 +42,9 @@ def test_restored_files_get_the_label_of_the_volume_that_they_lie_in(tmp_path: P
     os.setxattr(message, "security.selinux", b"system_u:object_r:container_file_t:s0:c1,c2")
     os.setxattr(tmp_path, "security.selinux", b"system_u:object_r:container_file_t:s0:c3,c4")
     server = MailcowServer(
-        SimpleNamespace(directory=tmp_path),  # type: ignore[arg-type]
-        SimpleNamespace(),  # type: ignore[arg-type]
-        SimpleNamespace(),  # type: ignore[arg-type]
+        SimpleNamespace(directory=tmp_path),
+        SimpleNamespace(),
+        SimpleNamespace(),
         system="office",
         data_dir=tmp_path,
     )
@@ -58,8 +58,8 @@ def test_mail_that_lies_elsewhere_than_dovecot_was_started_for_is_refused(tmp_pa
     (tmp_path / "mailcow.conf").write_text("MAILDIR_SUB=Maildir\n")
     server = MailcowServer(
         Installation(tmp_path),
-        SimpleNamespace(),  # type: ignore[arg-type]
-        SimpleNamespace(),  # type: ignore[arg-type]
+        SimpleNamespace(),
+        SimpleNamespace(),
         system="office",
         data_dir=tmp_path,
     )
@@ -77,8 +77,8 @@ def test_the_file_with_the_passwords_keeps_its_owner_and_mode(tmp_path: Path) ->
     os.chown(place, 0, 8)
     server = MailcowServer(
         Installation(tmp_path),
-        SimpleNamespace(),  # type: ignore[arg-type]
-        SimpleNamespace(),  # type: ignore[arg-type]
+        SimpleNamespace(),
+        SimpleNamespace(),
         system="office",
         data_dir=tmp_path,
     )
@@ -102,8 +102,8 @@ def test_directories_that_no_archive_has_belong_to_vmail_as_the_mail_in_them(
     os.chown(other, 401, 401)
     server = MailcowServer(
         Installation(tmp_path),
-        SimpleNamespace(),  # type: ignore[arg-type]
-        SimpleNamespace(),  # type: ignore[arg-type]
+        SimpleNamespace(),
+        SimpleNamespace(),
         system="office",
         data_dir=tmp_path,
     )
