@@ -195,11 +195,21 @@ class Swapping(Protocol):
     def put_back(self, mailbox: str, copy_id: str) -> Sequence[Finding]:
         """Exchange once more, if the copy is what the mailbox was before the exchange.
 
-        Also after the process that exchanged them died, at whatever moment.
+        Also after the process that exchanged them died, at whatever moment. What is back already
+        stays so, and the mail server is told of it once more.
 
         Raises:
-            NothingToUndo: It is not: nothing was exchanged, or it is back already.
+            NothingToUndo: It is not: nothing was exchanged, or the mailbox is another one by now.
             MailSystemError: As ``exchange``.
+        """
+        ...
+
+    def is_back(self, mailbox: str, copy_id: str) -> bool:
+        """Whether ``put_back`` was done: the copy is what the exchange had brought, and what came.
+
+        Raises:
+            NothingToUndo: There is no such copy (any more).
+            MailSystemError: The mail server does not say where the mailbox is.
         """
         ...
 

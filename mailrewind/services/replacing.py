@@ -168,7 +168,15 @@ class ReplaceMailbox:
         """
         mailbox = done.plan.request.target
         connected = self._connect(done.plan.request.system)
-        before = [*self._swapping.copied(mailbox, done.id)]
+        # An undo that died after its exchange has left in the copy what is to be brought along.
+        is_back = self._swapping.is_back(mailbox, done.id)
+        before = [
+            *(
+                connected.mail.messages(mailbox)
+                if is_back
+                else self._swapping.copied(mailbox, done.id)
+            )
+        ]
         known = self._known(connected, done, before)
         wrong = self._swapping.put_back(mailbox, done.id)
         brought = bring_along(

@@ -84,6 +84,11 @@ class Copies:
         """Whether the copy is the mailbox as it was before the first exchange."""
         return self._noted(copy_id)[:1] == [self._number(copy_id, mailbox)]
 
+    def is_back(self, copy_id: str, mailbox: str, living: os.stat_result) -> bool:
+        """Whether the living directory is the one of before, and the copy what had its place."""
+        first, *others = self._noted(copy_id) or [0]
+        return living.st_ino == first and self._number(copy_id, mailbox) in others
+
     def is_exchanged(self, copy_id: str) -> bool:
         """Whether the copy has been a living mailbox once."""
         noted = self._noted(copy_id)

@@ -6,6 +6,7 @@ that comes along, and no mail program notices; with the old index it gives new o
 
 import logging
 import os
+import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -85,11 +86,21 @@ class MailcowSwapping:
 
     def put_back(self, mailbox: str, copy_id: str) -> Sequence[Finding]:
         """See the port."""
-        with self._copies.opened(copy_id) as copies:
-            is_there = mailbox in subdirectories(copies)
-        if not is_there or not self._copies.holds_what_was(copy_id, mailbox):
-            raise NothingToUndo(f"{mailbox} was not exchanged by {copy_id}, or is back already")
+        if self.is_back(mailbox, copy_id):  # whoever put it back may have died before telling
+            return self._tell_dovecot(mailbox)
+        if not self._holds(mailbox, copy_id) or not self._copies.holds_what_was(copy_id, mailbox):
+            raise NothingToUndo(f"{mailbox} was not exchanged by {copy_id}")
         return self.exchange(mailbox, copy_id)
+
+    def is_back(self, mailbox: str, copy_id: str) -> bool:
+        """See the port."""
+        if not self._holds(mailbox, copy_id):
+            return False
+        try:
+            living = self._living_maildir(mailbox).lstat()
+        except FileNotFoundError:
+            return False
+        return self._copies.is_back(copy_id, mailbox, living)
 
     def exchange(self, mailbox: str, copy_id: str) -> Sequence[Finding]:
         """See the port."""
@@ -132,6 +143,10 @@ class MailcowSwapping:
     @property
     def _copies(self) -> Copies:
         return Copies(self._mail.layout.vmail)
+
+    def _holds(self, mailbox: str, copy_id: str) -> bool:
+        with self._copies.opened(copy_id) as copies:
+            return mailbox in subdirectories(copies)
 
     def _complete_folders(self, copy: Path) -> None:
         """Give every folder all that belongs in it, with owner and mode.
@@ -190,10 +205,15 @@ class MailcowSwapping:
             volume = self._mail.installation.volume(_INDEX_VOLUME)
         except ContainerMissing:
             return
-        aside = f".{mailbox}.{copy_id}"
-        with open_below(volume, ()) as indexes, suppress(FileNotFoundError):
-            os.rename(mailbox, aside, src_dir_fd=indexes, dst_dir_fd=indexes)
-        shutil.rmtree(volume / aside, ignore_errors=True)
+        # No name that was used before: what a dead process left under it would be in the way.
+        prefix = f".{mailbox}.{copy_id}"
+        with open_below(volume, ()) as indexes:
+            with suppress(FileNotFoundError):
+                aside = f"{prefix}.{secrets.token_hex(4)}"
+                os.rename(mailbox, aside, src_dir_fd=indexes, dst_dir_fd=indexes)
+            left = [name for name in subdirectories(indexes) if name.startswith(prefix)]
+        for name in left:
+            shutil.rmtree(volume / name, ignore_errors=True)
 
     def _check_key(self, path: Path) -> None:
         with path.open("rb") as file:

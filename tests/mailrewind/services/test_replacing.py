@@ -103,6 +103,46 @@ def test_undo_puts_back_what_was_there_with_what_came_after_the_replacement(
     assert office.stack.quota(mailbox) == office.true_quota(mailbox)
 
 
+def test_an_undo_that_died_after_its_exchange_is_finished_by_the_next(
+    office: MailcowOffice,
+) -> None:
+    mailbox = "halfway@example.org"
+    point = changed_mailbox(office, "halfway")
+    changed = office.seen(mailbox)
+    done = office.carry_out(office.plan("replace", mailbox, at=point))
+    office.stack.deliver(mailbox, "INBOX", [message("after the replacement")])
+    mail = office.services.connect(SYSTEM).mail
+    assert isinstance(mail, MailcowSystem)
+    MailcowSwapping(mail).put_back(mailbox, done.id)
+    assert office.seen(mailbox) == changed
+    undone = office.undo(done)
+    assert undone.taken_back is not None
+    assert undone.taken_back.failed == ()
+    assert undone.taken_back.counts == (
+        ("messages as before", 31 - 15 + 4),
+        ("messages kept that came since", 1),
+    )
+    now = office.seen(mailbox)
+    assert len(now["INBOX"]) == len(changed["INBOX"]) + 1
+    assert {**now, "INBOX": dict(list(now["INBOX"].items())[:-1])} == changed
+    assert office.stack.quota(mailbox) == office.true_quota(mailbox)
+    with pytest.raises(NothingToUndo):
+        office.undo(done)
+
+
+def test_an_index_whose_removal_was_broken_off_is_in_no_undos_way(office: MailcowOffice) -> None:
+    mailbox = "indexed@example.org"
+    point = changed_mailbox(office, "indexed")
+    changed = office.seen(mailbox)
+    done = office.carry_out(office.plan("replace", mailbox, at=point))
+    indexes = office.stack.volume("vmail-index-vol-1")
+    (indexes / f".{mailbox}.{done.id}" / ".INBOX").mkdir(parents=True)
+    assert (indexes / mailbox).is_dir()
+    office.undo(done)
+    assert office.seen(mailbox) == changed
+    assert [place.name for place in indexes.glob(f".{mailbox}*")] == []
+
+
 def test_it_is_done_only_by_its_plan_and_with_the_name_of_the_system(
     office: MailcowOffice,
 ) -> None:
@@ -194,7 +234,9 @@ def test_where_the_home_is_the_maildir_the_users_filters_stay(tmp_path: Path) ->
         assert (home / "sieve" / "later.sieve").read_text() == "keep;\n"
 
 
-def test_only_a_copy_that_was_exchanged_is_put_back_and_only_once(office: MailcowOffice) -> None:
+def test_only_a_copy_that_was_exchanged_is_put_back_and_twice_is_once(
+    office: MailcowOffice,
+) -> None:
     mailbox = "died@example.org"
     office.stack.add_mailbox(mailbox)
     office.stack.deliver(mailbox, "INBOX", [message("one"), message("two")])
@@ -207,10 +249,12 @@ def test_only_a_copy_that_was_exchanged_is_put_back_and_only_once(office: Mailco
         MailcowSwapping(mail).put_back(mailbox, "0a1b2c3d")
     assert MailcowSwapping(mail).exchange(mailbox, "0a1b2c3d") == []
     assert office.seen(mailbox) == {}
+    assert not MailcowSwapping(mail).is_back(mailbox, "0a1b2c3d")
     assert MailcowSwapping(mail).put_back(mailbox, "0a1b2c3d") == []
     assert office.seen(mailbox) == before
-    with pytest.raises(NothingToUndo):
-        MailcowSwapping(mail).put_back(mailbox, "0a1b2c3d")
+    assert MailcowSwapping(mail).is_back(mailbox, "0a1b2c3d")
+    assert MailcowSwapping(mail).put_back(mailbox, "0a1b2c3d") == []
+    assert office.seen(mailbox) == before
 
 
 def test_while_dovecot_is_down_nothing_is_changed_and_waiting_helps(
