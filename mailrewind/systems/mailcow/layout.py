@@ -96,7 +96,7 @@ def find_layout(installation: Installation, dovecot: Dovecot, vmail: Path) -> La
         asked = mail_users(dovecot)[:_ASKED_USERS]
         served = {user: dovecot.serves(user).path for user in asked}
     except MailSystemError as error:
-        logger.warning("Dovecot does not say where mailboxes lie: %s", error)
+        logger.info("Dovecot does not say where mailboxes lie: %s", error)
         served = {}
     below = {user: _below_home(user, path, vmail) for user, path in served.items()}
     told = Counter(name for name in below.values() if name is not None)

@@ -13,7 +13,7 @@ from pathlib import Path
 from mailrewind.errors import ContainerMissing
 from mailrewind.model.reports import ArchiveStatistics, Finding
 from mailrewind.ports import Archives, Capture, Report
-from mailrewind.systems.mailcow.installation import Installation
+from mailrewind.systems.mailcow.installation import DOVECOT, SOGO, Installation
 from mailrewind.systems.mailcow.redis import Redis
 from mailrewind.systems.mailcow.settings import FILE_NAME
 
@@ -30,6 +30,10 @@ VOLUMES = ("redis-vol-1", RSPAMD_VOLUME, POSTFIX_VOLUME, "postfix-tlspol-vol-1")
 _OPTIONAL = frozenset({"postfix-tlspol-vol-1"})
 _KEPT_FILES = (FILE_NAME, ".env", "docker-compose.yml", "docker-compose.override.yml")
 _KEPT_DIRECTORIES = ("data/conf", "data/hooks", "data/assets/ssl")
+_SKIP_SOGO = "SKIP_SOGO"
+_YES = frozenset({"y", "Y", "yes"})
+# Without the others there is no backup.
+_EXPECTED = frozenset({DOVECOT, SOGO})
 _ALWAYS_THERE = ("data/conf", "data/assets/ssl")
 # Sockets and pipes between the running services.
 _VOLATILE = {POSTFIX_VOLUME: ("public", "private"), RSPAMD_VOLUME: ("rspamd.sock",)}
@@ -76,7 +80,11 @@ class ServerPart:
         return found, lacking
 
     def _not_running(self) -> Iterator[Finding]:
-        for state in self._installation.project.services().values():
+        states = self._installation.project.services()
+        expected = {DOVECOT} if self._installation.settings.get(_SKIP_SOGO) in _YES else _EXPECTED
+        for service in sorted(expected - states.keys()):
+            yield Finding(service, "has no container while its data is archived")
+        for state in states.values():
             if state.state != "running":
                 text = f"does not run ({state.state}) while its data is archived"
                 yield Finding(state.service, text)

@@ -25,9 +25,7 @@ def office(mailcow: MailcowStack, tmp_path_factory: pytest.TempPathFactory) -> M
 
 
 def restore(office: MailcowOffice, mailbox: str = ADA, **wishes: bool):
-    return office.services.restore.run(
-        RestoreRequest(SYSTEM, mailbox, initiator="test", **wishes)  # type: ignore[arg-type]
-    )
+    return office.services.restore.run(RestoreRequest(SYSTEM, mailbox, initiator="test", **wishes))
 
 
 def archived(office: MailcowOffice, part: str) -> dict[str, int]:
@@ -168,6 +166,17 @@ def test_while_dovecot_is_stopped_mail_is_archived_and_that_is_said(office, mail
     assert said["dovecot-mailcow"] == "does not run (exited) while its data is archived"
     assert "before the stop" in subjects_then
     assert caught.value.retryable
+
+
+def test_service_without_a_container_is_a_finding(office, mailcow):
+    mailcow.stop("watchdog", "sogo")
+    mailcow.service("sogo").remove()
+    try:
+        report = MailcowOffice(mailcow, office.root).services.back_up.run(SYSTEM, initiator="test")
+    finally:
+        mailcow.recreate()
+    said = {finding.subject: finding.text for finding in report.findings}
+    assert said["sogo-mailcow"] == "has no container while its data is archived"
 
 
 def test_without_redis_there_is_no_restore_point_until_it_is_back(office, mailcow):
