@@ -129,20 +129,19 @@ def _show_restores(overview: "Overview", invocation: Invocation) -> None:
                 for lease in overview.leases
             ],
         )
+    if overview.restores:
+        show.line()
+        show.table(
+            ("Restores", "Mailbox", "Added", "Failed", "When", "By", ""),
+            [_restore_row(report, overview, invocation) for report in overview.restores],
+            right=(2, 3),
+        )
     if overview.operations:
         show.line()
         show.table(
             ("Other restores", "What", "Result", "When", "By", ""),
             [_operation_row(report, overview, invocation) for report in overview.operations],
         )
-    if not overview.restores:
-        return
-    show.line()
-    show.table(
-        ("Restores", "Mailbox", "Added", "Failed", "When", "By", ""),
-        [_restore_row(report, overview, invocation) for report in overview.restores],
-        right=(2, 3),
-    )
 
 
 def _restore_row(

@@ -214,10 +214,10 @@ class Outcome:
 
     @property
     def counted(self) -> str:
-        """What was done, in numbers, such as "12 events, 2 folders, 1 failed"."""
-        said = [f"{number:,} {what}" for what, number in self.counts]
+        """What was done, in numbers, such as "events: 12, folders: 2, failed: 1"."""
+        said = [f"{what}: {number:,}" for what, number in self.counts]
         if self.failed:
-            said.append(f"{len(self.failed):,} failed")
+            said.append(f"failed: {len(self.failed):,}")
         return ", ".join(said) or "nothing was to be done"
 
 

@@ -271,7 +271,8 @@ class Operations:
                 self._clock(), request.initiator, action, request.system, request.target, told
             )
         )
-        subject = f"{report_id} has ended ({action}, {request.deed}): {result}"
+        what = f"the undo of {report_id}" if action == "undo" else report_id
+        subject = f"{what} has ended ({request.deed}): {result}"
         return self._tell(request, subject, f"{result}\n\n{_facts(request, report_id)}")
 
     def _tell(self, request: OperationRequest, subject: str, text: str) -> tuple[Finding, ...]:

@@ -403,7 +403,7 @@ def test_a_report_of_an_operation_says_what_was_done_and_how_to_undo_it() -> Non
         ({"outcome": None, "finished_at": None}, "| **Ended** | **not known** |"),
         (
             {"taken_back": Outcome((("rows", 3),), (Finding("a", "b"),))},
-            "| Taken back | 3 rows, 1 failed |",
+            "| Taken back | rows: 3, failed: 1 |",
         ),
     ],
 )

@@ -245,7 +245,7 @@ def test_list_of_restores_shows_both_kinds_newest_first(
     ]
     assert (listed[1]["result"], listed[1]["reason"]) == ("2 added, 0 failed", "ticket 17")
     assert [each["id"] for each in shown(call, "restores", "--limit", "1")] == [notices_["id"]]
-    assert "2 notices put up, 0 notices taken down" in call("restores").stdout
+    assert "notices put up: 2, notices taken down: 0" in call("restores").stdout
 
 
 def test_what_was_broken_off_is_on_every_screen(

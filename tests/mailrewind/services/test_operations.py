@@ -131,7 +131,7 @@ def test_what_destroys_nothing_is_carried_out_at_once_and_reported(hall):
         "office",
         ADA,
     )
-    assert line.text == (f"{done.id}: 2 notices put up, 0 notices taken down; reason: ticket 17")
+    assert line.text == (f"{done.id}: notices put up: 2, notices taken down: 0; reason: ticket 17")
     assert hall.state.leases() == []
 
 
@@ -228,7 +228,7 @@ def test_undo_puts_back_what_was_there_once(hall):
     assert undone.undone_at == NOON
     assert hall.operations.report(done.id) == undone
     assert hall.state.audit_lines()[0].text == (
-        f"{done.id}: 2 notices as before; reason: the wrong board"
+        f"{done.id}: notices as before: 2; reason: the wrong board"
     )
     with pytest.raises(NothingToUndo, match=rf"Restore {done.id} was undone at 2026-11-20 14:00"):
         hall.operations.undo(done.id, initiator="test")
@@ -250,12 +250,12 @@ def test_what_is_not_as_it_was_meant_is_an_error_with_a_report(hall):
 
     (done,) = hall.operations.reports()
     assert str(failed.value) == (
-        f"Not everything is as it was meant to be (restore notices of {ADA} on office): 1 notices "
-        f"put up, 0 notices taken down, 1 failed, such as lost cat: it fell off. "
+        f"Not everything is as it was meant to be (restore notices of {ADA} on office): notices "
+        f"put up: 1, notices taken down: 0, failed: 1, such as lost cat: it fell off. "
         f"The report is {done.id}."
     )
     assert done.outcome.failed == (Finding("lost cat", "it fell off"),)
-    assert hall.inbox.subjects[-1].endswith("1 failed")
+    assert hall.inbox.subjects[-1].endswith("failed: 1")
 
 
 @pytest.mark.parametrize(
@@ -278,8 +278,7 @@ def test_report_and_people_are_told_how_it_ended_whatever_ended_it(hall, error, 
     assert (report.finished_at, report.outcome, report.failure) == (NOON, None, said)
     assert hall.state.audit_lines()[0].text == f"{report.id}: {said}"
     assert hall.inbox.subjects[-1] == (
-        f"mailrewind: {report.id} has ended (restore notices, restore notices of {ADA} on "
-        f"office): {said}"
+        f"mailrewind: {report.id} has ended (restore notices of {ADA} on office): {said}"
     )
     assert hall.state.leases() == []
     assert hall.operations.left_broken_off() == []
@@ -300,16 +299,16 @@ def test_begin_and_end_are_told_to_the_operators_and_to_who_asked(hall):
             ("ada@example.org",),
         ),
         (
-            f"mailrewind: {done.id} has ended (restore notices, restore notices of {ADA} on "
-            "office): 2 notices put up, 0 notices taken down",
-            f"2 notices put up, 0 notices taken down\n\n{told}",
+            f"mailrewind: {done.id} has ended (restore notices of {ADA} on "
+            "office): notices put up: 2, notices taken down: 0",
+            f"notices put up: 2, notices taken down: 0\n\n{told}",
             ("ada@example.org",),
         ),
     ]
     assert hall.inbox.subjects[2:] == [
         f"mailrewind: {done.id} begins to be undone: restore notices of {ADA} on office",
-        f"mailrewind: {done.id} has ended (undo, restore notices of {ADA} on office): "
-        "2 notices as before",
+        f"mailrewind: the undo of {done.id} has ended (restore notices of {ADA} on "
+        "office): notices as before: 2",
     ]
 
 
@@ -332,8 +331,8 @@ def test_nobody_told_is_a_finding_and_no_failure(hall):
         ),
         Finding(
             "notification",
-            f"nobody was told that {done.id} has ended (restore notices, {deed}): 2 notices put "
-            "up, 0 notices taken down: The mail server is away.",
+            f"nobody was told that {done.id} has ended ({deed}): notices put "
+            "up: 2, notices taken down: 0: The mail server is away.",
         ),
     )
     assert done.outcome.findings == expected
