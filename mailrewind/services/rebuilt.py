@@ -2,8 +2,11 @@
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
+
+from mailrewind.model.reports import Finding
 
 
 class Progressed:
@@ -26,22 +29,28 @@ class Progressed:
         """Names of the steps that are done."""
         return frozenset(map(str, self._read().get("done", [])))
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found while these steps were done, by whichever run."""
+        return tuple(Finding(subject, text) for subject, text in self._read().get("findings", []))
+
     def begin(self, point: str) -> None:
         """Note which point is being restored; a beginning that was made before is kept."""
         if self.point != point:
             self._write({"point": point, "done": []})
 
-    def note(self, step: str) -> None:
-        """Note that a step is done."""
-        self._write({"point": self.point, "done": sorted({*self.done, step})})
+    def note(self, step: str, findings: Iterable[Finding]) -> None:
+        """Note that a step is done, and what was found: a run that goes on tells it in its end."""
+        found = [[finding.subject, finding.text] for finding in (*self.findings, *findings)]
+        self._write({"point": self.point, "done": sorted({*self.done, step}), "findings": found})
 
     def end(self) -> None:
         """Forget it: all is done."""
         self._place.unlink(missing_ok=True)
 
-    def _read(self) -> dict[str, list[str] | str]:
+    def _read(self) -> dict[str, Any]:
         try:
-            found: dict[str, list[str] | str] = json.loads(self._place.read_bytes())
+            found: dict[str, Any] = json.loads(self._place.read_bytes())
         except FileNotFoundError:
             return {}
         return found
@@ -49,7 +58,8 @@ class Progressed:
     def _write(self, content: object) -> None:
         self._place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = self._place.with_suffix(".partial")
-        with partial.open("w") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        with os.fdopen(os.open(partial, flags, 0o600), "w") as file:
             json.dump(content, file)
             file.flush()
             os.fsync(file.fileno())

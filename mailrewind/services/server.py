@@ -137,7 +137,6 @@ class RestoreServer:
         progressed.begin(point.name)
         connected = self._connect(request.system)
         archived = self._archived(connected, point)
-        findings: list[Finding] = []
         with self._server.alone(holder=f"restore {plan.id}"):
             for step, work in self._steps(connected, point, archived, report):
                 if step in progressed.done:
@@ -146,9 +145,8 @@ class RestoreServer:
                 logger.info("%s", step)
                 if report is not None:
                     report(Progress(0, None, "bytes", step))
-                findings += work()
-                progressed.note(step)
-        findings += self._database.settle()
+                progressed.note(step, work())
+        findings = [*progressed.findings, *self._database.settle()]
         counts, failed, unmatched = self._compare(connected, archived)
         if not failed:
             progressed.end()
