@@ -2,14 +2,13 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 
 from mailrewind.errors import (
     FolderNotFound,
-    KeyDoesNotFit,
     MailSystemError,
     MessageNotFound,
     NoSpace,
@@ -19,13 +18,11 @@ from mailrewind.errors import (
     RestorePointNotFound,
     VerificationFailed,
 )
-from mailrewind.formats.rfc5322 import digest_of
-from mailrewind.model.mail import Delivery, Message, Quota, is_in_folders
+from mailrewind.model.mail import Message, Quota, is_in_folders
 from mailrewind.model.points import RestorePoint
 from mailrewind.model.reports import Finding
 from mailrewind.model.restores import (
     Added,
-    Addition,
     RestorePlan,
     RestoreReport,
     RestoreRequest,
@@ -34,13 +31,15 @@ from mailrewind.model.restores import (
     select,
 )
 from mailrewind.model.words import count, size
-from mailrewind.ports import AuditLine, Notifier, Progress, Report, State
+from mailrewind.ports import AuditLine, Notifier, Report, State
+from mailrewind.services.addition_stream import AdditionStream, key_does_not_fit
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.contents import contents
 from mailrewind.services.holding import hold_mailbox
 from mailrewind.services.resolving import resolve
+from mailrewind.services.restore_words import facts, failure_in_words, quota_in_words, summary
 from mailrewind.services.telling import tell
-from mailrewind.services.verify import Delivered, read_back
+from mailrewind.services.verify import read_back
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +149,7 @@ class Restore:
         taken_out = len(done.added) - len(findings)
         result = f"{report_id}: {taken_out} of {len(done.added)} taken out"
         self._audit("undo", request, result)
-        untold = self._tell(request, f"the undo of restore {result}", _facts(undone.plan))
+        untold = self._tell(request, f"the undo of restore {result}", facts(undone.plan))
         return self._with(undone, untold)
 
     def _undoable(self, report_id: str) -> RestoreReport:
@@ -222,9 +221,9 @@ class Restore:
         started_at = self._clock()
         untold: tuple[Finding, ...] = ()
         if plan.selection.additions:
-            untold = self._tell(plan.request, f"restore {plan.id} begins", _facts(plan))
+            untold = self._tell(plan.request, f"restore {plan.id} begins", facts(plan))
         before = connected.mail.messages(plan.request.mailbox)
-        stream = _Stream(connected, self._point_of(plan), plan.selection.additions, report)
+        stream = AdditionStream(connected, self._point_of(plan), plan.selection.additions, report)
         failure: BaseException | None = None
         findings: Sequence[Finding] = ()
         if plan.selection.additions:
@@ -249,13 +248,13 @@ class Restore:
             findings=(*plan.findings, *findings, *unasked, *untold),
         )
         self._state.save_restore_report(done)
-        self._audit("restore", plan.request, _summary(done))
-        untold = self._tell(plan.request, f"restore {_summary(done)}", _facts(plan))
+        self._audit("restore", plan.request, summary(done))
+        untold = self._tell(plan.request, f"restore {summary(done)}", facts(plan))
         done = self._with(done, untold)
         if failure := failure or unread:
             raise failure
         if failed:
-            raise VerificationFailed(_failed(done))
+            raise VerificationFailed(failure_in_words(done))
         return done
 
     def _point_of(self, plan: RestorePlan) -> RestorePoint:
@@ -283,52 +282,11 @@ class Restore:
         )
 
 
-class _Stream:
-    """The additions with their contents, one at a time, remembering what went by."""
-
-    def __init__(
-        self,
-        connected: ConnectedSystem,
-        point: RestorePoint,
-        additions: tuple[Addition, ...],
-        report: Report | None,
-    ) -> None:
-        self.delivered: list[Delivered] = []
-        self.refused: dict[str, str] = {}
-        self._connected = connected
-        self._point = point
-        self._by_path = {addition.message.path: addition for addition in additions}
-        self._report = report
-
-    def __iter__(self) -> Iterator[Delivery]:
-        for path, content in self.again(list(self._by_path)):
-            if objection := self._connected.mail.objection(content):
-                self.refused[path] = objection
-                continue
-            addition = self._by_path[path]
-            self.delivered.append(Delivered(addition, digest_of(content)))
-            yield Delivery(replace(addition.message, folder=addition.target), content)
-            if self._report is not None:
-                self._report(
-                    Progress(len(self.delivered), len(self._by_path), "messages", "bringing back")
-                )
-
-    def useless(self) -> KeyDoesNotFit | None:
-        """Return the error for a restore of which not one message could be delivered."""
-        if self.delivered or not self.refused:
-            return None
-        return _key_does_not_fit(self._point, next(iter(self.refused.values())))
-
-    def again(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield contents as the point holds them."""
-        return contents(self._connected.archives_of(self._point), self._point, paths)
-
-
 def _look(
     connected: ConnectedSystem,
     plan: RestorePlan,
     before: Sequence[Message],
-    stream: _Stream,
+    stream: AdditionStream,
     failure: BaseException | None,
 ) -> tuple[tuple[Added, ...], tuple[Finding, ...], MailSystemError | None]:
     """Look what is back, and what is not; also what has been in the way of looking."""
@@ -412,65 +370,17 @@ def _refuse_if_useless(objections: Sequence[str], point: RestorePoint) -> None:
         KeyDoesNotFit: The mail system objects to each message that was looked at.
     """
     if objections and all(objections):
-        raise _key_does_not_fit(point, objections[0])
-
-
-def _key_does_not_fit(point: RestorePoint, objection: str) -> KeyDoesNotFit:
-    return KeyDoesNotFit(
-        f"the mail system could not read what {point.name} holds: {objection}",
-        advice="Put the key of that time beside the present one: see docs/mailcow.md, keys.",
-    )
+        raise key_does_not_fit(point, objections[0])
 
 
 def _refuse_what_does_not_fit(plan: RestorePlan) -> None:
     if plan.is_over_quota and not plan.request.over_quota:
         raise OverQuota(
             f"{count(len(plan.selection.additions), 'message')} with {size(plan.added_bytes)} do "
-            f"not fit into the quota of {plan.request.mailbox}: {_shown(plan.quota)}."
+            f"not fit into the quota of {plan.request.mailbox}: {quota_in_words(plan.quota)}."
         )
     if plan.selection.additions and plan.added_bytes + _KEEP_FREE_BYTES > plan.free_bytes:
         raise NoSpace(
             f"{size(plan.added_bytes)} do not fit: {size(plan.free_bytes)} are free where "
             f"{plan.request.mailbox} lies, and {size(_KEEP_FREE_BYTES)} of them stay free."
         )
-
-
-def _shown(quota: Quota | None) -> str:
-    if quota is None:
-        return "it has none"
-    used = f"{size(quota.used_bytes)} in {count(quota.used_messages, 'message')} are used"
-    limits = [
-        f"{size(quota.limit_bytes)}" if quota.limit_bytes is not None else "",
-        count(quota.limit_messages, "message") if quota.limit_messages is not None else "",
-    ]
-    return f"{used} of {' and '.join(filter(None, limits))}"
-
-
-def _failed(done: RestoreReport) -> str:
-    meant, failed = len(done.plan.selection.additions), len(done.failed)
-    return (
-        f"{meant - failed:,} of {count(meant, 'message')} are back in {done.plan.request.mailbox} "
-        f"as they were, {failed:,} {'is' if failed == 1 else 'are'} not, such as "
-        f"{done.failed[0].subject}: {done.failed[0].text.rstrip('.')}. The report is {done.id}."
-    )
-
-
-def _facts(plan: RestorePlan) -> str:
-    """Say what a restore is about, for those who are told."""
-    request = plan.request
-    facts = (
-        ("System", request.system),
-        ("Mailbox", request.mailbox),
-        ("From", plan.point),
-        ("To add", count(len(plan.selection.additions), "message")),
-        ("Reason", request.reason),
-        ("By", request.initiator),
-    )
-    return "\n".join(f"{name}: {value}" for name, value in facts if value)
-
-
-def _summary(done: RestoreReport) -> str:
-    return (
-        f"{done.id} from {done.plan.point}: {len(done.added)} added, {len(done.failed)} failed, "
-        f"{done.plan.selection.present} present"
-    )
