@@ -12,6 +12,7 @@ from mailrewind.cli import show
 from mailrewind.cli.invocation import Invocation
 from mailrewind.errors import ConfigurationInvalid, MailrewindError
 
+_WHOLE_SENTENCE = 200  # click would cut it off where the line ends
 STOPPED = 130  # as a shell reports a program that Ctrl-C ended
 
 
@@ -32,6 +33,15 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of a working day, not of the alphabet."""
         return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, each with all of its sentence."""
+        rows = [
+            (name, command.get_short_help_str(limit=_WHOLE_SENTENCE))
+            for name, command in self.commands.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 class Root(Group):

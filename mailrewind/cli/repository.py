@@ -24,7 +24,7 @@ _KEPT_APART = (
 
 @click.group(cls=Group)
 def repository() -> None:
-    """Look at the borg repository NAME, as the configuration calls it."""
+    """Create a borg repository, look at it and look after it; NAME is that of the configuration."""
 
 
 @repository.command()

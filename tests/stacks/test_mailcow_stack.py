@@ -262,8 +262,8 @@ def test_the_watchdog_starts_a_stopped_dovecot(mailcow: MailcowStack) -> None:
     while mailcow.service("dovecot").status != "running" and time.monotonic() < deadline:
         time.sleep(0.2)
     mailcow.wait("dovecot")
-    with mailcow.imap(ADA):
-        pass
+    with mailcow.imap(ADA) as imap:
+        assert imap.state == "AUTH"
 
 
 def test_stopped_services_stay_down_without_the_watchdog(mailcow: MailcowStack) -> None:

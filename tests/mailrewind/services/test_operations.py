@@ -435,7 +435,9 @@ def test_refusal_names_who_holds_the_system(hall):
 def test_another_system_is_left_in_peace(hall):
     with hall.state.lease("elsewhere", WHOLE_SYSTEM, "somebody"):
         hall.operations.run(hall.ask())
-        hall.office.services.back_up.archive("office", initiator="test")
+        point = hall.office.services.back_up.archive("office", initiator="test")
+    assert hall.notices == ["choir", "party", "fire drill", "lost cat"]
+    assert [each.name for each in hall.state.points("office")] == [point]
 
 
 def test_whole_system_waits_for_what_runs_on_it_but_not_for_ever(hall):
