@@ -586,6 +586,12 @@ class ChoiceNeeded(RestoreError):
     default_advice = "Name the one that is meant; nothing is chosen by guessing."
 
 
+class HalfDone(RestoreError):
+    """An earlier restore of the mailbox ended half-way and holds mail that must not be lost."""
+
+    default_advice = "Undo that restore first."
+
+
 class NotEmpty(RestoreError):
     """A whole server is restored onto an empty installation only, and this one is not."""
 

@@ -164,6 +164,10 @@ class Swapping(Protocol):
         """Return the directory of the whole mailbox in an archive that holds the message."""
         ...
 
+    def archived_maildirs(self, mailbox: str, paths: Iterable[str]) -> Collection[str]:
+        """Return the directories of a whole mailbox that some paths in archives lie in."""
+        ...
+
     def complete(self, mailbox: str, copy_id: str, names: Iterable[str]) -> None:
         """Make a mailbox of what was written into a copy: exactly these messages, none besides.
 
@@ -202,6 +206,10 @@ class Swapping(Protocol):
             NothingToUndo: It is not: nothing was exchanged, or the mailbox is another one by now.
             MailSystemError: As ``exchange``.
         """
+        ...
+
+    def is_exchanged(self, mailbox: str, copy_id: str) -> bool:
+        """Whether the copy is what the mailbox was: there is something to put back."""
         ...
 
     def is_back(self, mailbox: str, copy_id: str) -> bool:

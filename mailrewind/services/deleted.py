@@ -368,8 +368,9 @@ class RestoreDeleted:
     ) -> Outcome:
         """Make a mailbox without mail what it was, down to UIDs and subscriptions."""
         source = work.source
+        unwritten: list[Finding] = []
         if source.point is not None:
-            extract_state(
+            unwritten = extract_state(
                 connected,
                 self._swapping,
                 source.point,
@@ -391,7 +392,7 @@ class RestoreDeleted:
         return Outcome(
             counts=(("messages", len(work.missing)),),
             failed=tuple(wrong),
-            findings=tuple(told_along(along)),
+            findings=(*unwritten, *told_along(along)),
             undo=json.dumps({"guids": guids}),
         )
 

@@ -24,7 +24,7 @@ def extract_state(
     then: Sequence[Message],
     copy_id: str,
     report: Report | None,
-) -> None:
+) -> list[Finding]:
     """Write what a mailbox was into a copy beside it; where archives differ, the later is right.
 
     Args:
@@ -36,6 +36,9 @@ def extract_state(
         copy_id: Of the copy.
         report: Told how far it has come.
 
+    Returns:
+        What could not be written as it was, though no message is missing.
+
     Raises:
         NoSpace: It does not fit.
         ArchivePathMissing, RepositoryDamaged: The archives do not hold all of it.
@@ -44,15 +47,22 @@ def extract_state(
     copy = swapping.make_copy(mailbox, copy_id)
     archives = connected.archives_of(point)
     roots = {swapping.archived_maildir(message) for message in then}
+    if not roots:  # folders, subscriptions and access lists come back without any message, too
+        paths = (file.path for name in point.mail_archives for file in archives.files(name))
+        roots = {*swapping.archived_maildirs(mailbox, paths)}
+    findings: list[Finding] = []
     for maildir in sorted(roots):
         for archive in point.mail_archives:
             if any(file.path.startswith(f"{maildir}/") for file in archives.files(archive)):
                 depth = maildir.count("/") + 1
-                archives.extract(archive, copy, paths=[maildir], strip=depth, report=report)
+                findings += archives.extract(
+                    archive, copy, paths=[maildir], strip=depth, report=report
+                )
     names = [
         message.path.removeprefix(f"{swapping.archived_maildir(message)}/") for message in then
     ]
     swapping.complete(mailbox, copy_id, names)
+    return findings
 
 
 def bring_along(

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 
-from mailrewind.errors import ChoiceNeeded, MailboxNotFound, NoSpace
+from mailrewind.errors import ChoiceNeeded, HalfDone, MailboxNotFound, NoSpace
 from mailrewind.model.mail import Message
 from mailrewind.model.operations import (
     Change,
@@ -29,6 +29,7 @@ from mailrewind.model.points import RestorePoint
 from mailrewind.model.reports import Finding
 from mailrewind.model.words import size
 from mailrewind.ports import Report, State, Swapping
+from mailrewind.services.broken_off import is_broken_off
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.mailbox_states import (
     bring_along,
@@ -42,6 +43,7 @@ from mailrewind.services.resolving import resolve
 logger = logging.getLogger(__name__)
 
 _KEEP_FREE_BYTES = 64 * 1024 * 1024
+_LOOKED_THROUGH = 200
 
 Place = tuple[str, str]
 
@@ -104,10 +106,12 @@ class ReplaceMailbox:
         Raises:
             MomentUnclear, MomentInFuture, MomentTooEarly, RestorePointNotFound: As ``at`` says.
             MailboxNotFound: It did not exist then, or does not exist now.
+            HalfDone: One of before died after its exchange: what was to stay lies in its copy only.
             NoSpace: The state of then does not fit beside the living one.
             ChoiceNeeded: ``newer`` is neither of the two.
         """
         connected = self._connect(request.system)
+        self._refuse_half_done(request)
         work = self._work(connected, request)
         needed = sum(message.size_bytes for message in work.then)
         free = connected.mail.free_bytes(request.target)
@@ -133,7 +137,7 @@ class ReplaceMailbox:
         work = self._work(connected, replace(plan.request, at=plan.draft.point))
         if not _changes(work):
             return Outcome(counts=())
-        extract_state(
+        unwritten = extract_state(
             connected,
             self._swapping,
             work.point,
@@ -157,7 +161,11 @@ class ReplaceMailbox:
                 ("messages kept that came since", len(brought)),
             ),
             failed=(*wrong, *shortfall(meant, now)),
-            findings=(*told_along(brought), *quota_findings(connected, mailbox, now)),
+            findings=(
+                *unwritten,
+                *told_along(brought),
+                *quota_findings(connected, mailbox, now),
+            ),
             undo=plan.id,
         )
 
@@ -221,6 +229,31 @@ class ReplaceMailbox:
         newest = [entry.message for entry in connected.catalog.messages(mailbox, recorded)]
         archived = {message.guid for message in (*newest, *then)}
         yield from (message for message in living if message.guid not in archived)
+
+    def _refuse_half_done(self, request: OperationRequest) -> None:
+        """Refuse to go on from a state that a dead replacement left: it would be taken for whole.
+
+        Raises:
+            HalfDone: There is one, and it has not been undone.
+        """
+        what = (self.name, request.system, request.target)
+        leases = self._state.leases()
+        for report in self._state.operation_reports(limit=_LOOKED_THROUGH):
+            asked = report.plan.request
+            if (asked.operation, asked.system, asked.target) != what or report.undone_at:
+                continue
+            if report.outcome is not None:
+                if report.outcome.undo:  # whole, and later than all that follow
+                    return
+                continue
+            if report.finished_at is None and not is_broken_off(report, leases):
+                continue
+            if self._swapping.is_exchanged(request.target, report.id):
+                raise HalfDone(
+                    f"restore {report.id} of {request.target} ended half-way: what was to be kept "
+                    "of the mailbox is not in it again",
+                    advice=f"Undo it with `mailrewind undo {report.id}`, then plan again.",
+                )
 
     def _known(
         self, connected: ConnectedSystem, done: OperationReport, before: Iterable[Message]

@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,6 +63,11 @@ class MailcowSwapping:
             raise ArchivePathMissing(f"{message.path} is not the path of a message of mailcow's")
         return place.maildir
 
+    def archived_maildirs(self, mailbox: str, paths: Iterable[str]) -> Collection[str]:
+        """See the port."""
+        places = map(self._mail.places.template.locate, paths)
+        return {place.maildir for place in places if place and place.mailbox == mailbox}
+
     def complete(self, mailbox: str, copy_id: str, names: Iterable[str]) -> None:
         """See the port."""
         wanted = set(names)
@@ -88,9 +93,17 @@ class MailcowSwapping:
         """See the port."""
         if self.is_back(mailbox, copy_id):  # whoever put it back may have died before telling
             return self._tell_dovecot(mailbox)
-        if not self._holds(mailbox, copy_id) or not self._copies.holds_what_was(copy_id, mailbox):
+        if not self.is_exchanged(mailbox, copy_id):
             raise NothingToUndo(f"{mailbox} was not exchanged by {copy_id}")
         return self.exchange(mailbox, copy_id)
+
+    def is_exchanged(self, mailbox: str, copy_id: str) -> bool:
+        """See the port."""
+        try:
+            is_there = self._holds(mailbox, copy_id)
+        except NothingToUndo:
+            return False
+        return is_there and self._copies.holds_what_was(copy_id, mailbox)
 
     def is_back(self, mailbox: str, copy_id: str) -> bool:
         """See the port."""

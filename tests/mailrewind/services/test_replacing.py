@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -10,11 +10,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mailrewind.borg.repository import BorgRepository, RepositorySettings
 from mailrewind.errors import (
     ConfirmationMissing,
+    HalfDone,
     KeyDoesNotFit,
     MailServerUnreachable,
     NothingToUndo,
     PlanOutdated,
 )
+from mailrewind.model.mail import Delivery
+from mailrewind.model.operations import OperationReport
 from mailrewind.model.reports import ArchiveStatistics, Finding
 from mailrewind.ports import Capture, Report
 from mailrewind.services.back_up import BackUp
@@ -375,3 +378,98 @@ def test_what_a_second_pass_has_caught_is_right_and_nothing_is_there_twice(
     office.carry_out(office.plan("replace", mailbox, at=point))
     assert office.seen(mailbox) == then
     assert stack.quota(mailbox) == office.true_quota(mailbox)
+
+
+class ArchivesInTheWay(BorgRepository):
+    """Archives of which one file cannot be written, as on a failing disk."""
+
+    def extract(
+        self,
+        archive: str,
+        target: Path,
+        *,
+        paths: Sequence[str] = (),
+        strip: int = 0,
+        report: Report | None = None,
+    ) -> Sequence[Finding]:
+        place = target / ".Projects.ACME" / "maildirfolder" / "in the way"
+        place.mkdir(parents=True, exist_ok=True)
+        return super().extract(archive, target, paths=paths, strip=strip, report=report)
+
+
+def test_what_could_not_be_written_is_told(office: MailcowOffice) -> None:
+    mailbox = "unwritten@example.org"
+    point = changed_mailbox(office, "unwritten")
+    connected = office.services.connect(SYSTEM)
+    assert isinstance(connected.archives, BorgRepository)
+    assert isinstance(connected.mail, MailcowSystem)
+    archives = ArchivesInTheWay(connected.archives.settings)
+    operation = ReplaceMailbox(
+        lambda _: replace(connected, archives=archives),
+        office.services.state,
+        MailcowSwapping(connected.mail),
+        zone=UTC,
+        clock=now_utc,
+    )
+    outcome = operation.carry_out(office.plan("replace", mailbox, at=point))
+    [told] = outcome.findings
+    assert "maildirfolder" in f"{told.subject} {told.text}"
+
+
+def test_a_mailbox_that_held_no_message_gets_its_folders_and_subscriptions_back(
+    office: MailcowOffice,
+) -> None:
+    mailbox = "empty@example.org"
+    office.stack.add_mailbox(mailbox)
+    with office.stack.imap(mailbox) as imap:
+        imap.create("Projects")
+        imap.subscribe("Projects")
+    validities = office.uid_validities(mailbox)
+    point = office.back_up()
+    with office.stack.imap(mailbox) as imap:
+        imap.unsubscribe("Projects")
+        imap.delete("Projects")
+    office.stack.deliver(mailbox, "INBOX", [message("later")])
+    office.carry_out(office.plan("replace", mailbox, at=point))
+    assert office.seen(mailbox) == {}
+    assert office.uid_validities(mailbox)["Projects"] == validities["Projects"]
+    with office.stack.imap(mailbox) as imap:
+        assert imap.lsub('""', "Projects")[1] != [None]
+
+
+class MailThatCannotBeDelivered(MailcowSystem):
+    """Mail of a mailcow that dies as what came meanwhile is to be brought along."""
+
+    def deliver(
+        self, mailbox: str, deliveries: Iterable[Delivery], *, over_quota: bool = False
+    ) -> Sequence[Finding]:
+        raise MailServerUnreachable("dovecot-mailcow does not run")
+
+
+def test_what_was_to_be_kept_is_not_forgotten_when_it_is_run_again_after_half_of_it(
+    office: MailcowOffice,
+) -> None:
+    mailbox = "half@example.org"
+    point = changed_mailbox(office, "half")
+    plan = office.plan("replace", mailbox, at=point, newer="keep")
+    connected = office.services.connect(SYSTEM)
+    assert isinstance(connected.mail, MailcowSystem)
+    broken = MailThatCannotBeDelivered(SYSTEM, connected.mail.installation, parts=())
+    operation = ReplaceMailbox(
+        lambda _: replace(connected, mail=broken),
+        office.services.state,
+        MailcowSwapping(connected.mail),
+        zone=UTC,
+        clock=now_utc,
+    )
+    half = OperationReport(plan.id, plan, now_utc(), None, None)
+    office.services.state.save_operation_report(half)
+    with pytest.raises(MailServerUnreachable):
+        operation.carry_out(plan)
+    assert len(office.seen(mailbox)["INBOX"]) == 20
+    with pytest.raises(HalfDone, match=f"Restore {half.id}") as refused:
+        office.plan("replace", mailbox, at=point, newer="keep")
+    assert f"mailrewind undo {half.id}" in refused.value.advice
+    office.undo(half)
+    office.carry_out(office.plan("replace", mailbox, at=point, newer="keep"))
+    assert len(office.seen(mailbox)["INBOX"]) == 24
