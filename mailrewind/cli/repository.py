@@ -11,6 +11,7 @@ from mailrewind.cli.bar import bar
 from mailrewind.cli.grammar import Group
 from mailrewind.cli.invocation import Invocation
 from mailrewind.errors import RepositoryMissing
+from mailrewind.model.exports import exports_among
 from mailrewind.model.points import PointStatus, RestorePoint
 
 if TYPE_CHECKING:
@@ -92,12 +93,13 @@ def list_(invocation: Invocation, name: str, *, accept_moved: bool) -> None:
         ]
         invocation.print_json(rows)
         return
+    exports = _exports(invocation, name, names)
     show.table(
-        ("Archive", "Restore point", "Status"),
+        ("Archive", "Belongs to", "Status"),
         [
             (archive, owners[archive].name, owners[archive].status.value)
             if archive in owners
-            else (archive, "none of ours", "")
+            else (archive, "kept export" if archive in exports else "none of ours", "")
             for archive in names
         ],
     )
@@ -230,6 +232,16 @@ def _accepted(invocation: Invocation, name: str) -> Sequence[str]:
     except RepositoryMissing as error:
         click.echo(f"{error} The next backup makes a new one.", err=True)
         return ()
+
+
+def _exports(invocation: Invocation, repository: str, names: Sequence[str]) -> set[str]:
+    """Return those of the archives that are exports of calendars and contacts."""
+    return {
+        export.name
+        for system, configured in invocation.config.systems.items()
+        if configured.repository == repository
+        for export in exports_among(names, configured.archive_prefix or system)
+    }
 
 
 def _owners(invocation: Invocation, repository: str) -> dict[str, RestorePoint]:

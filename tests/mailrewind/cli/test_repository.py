@@ -41,6 +41,20 @@ def test_archives_are_listed_with_their_restore_points(
     ]
 
 
+def test_exports_of_calendars_are_told_from_what_is_none_of_ours(tmp_path: Path) -> None:
+    office = Office(tmp_path / "office")
+    office.add_many(1)
+    archives = office.services.archives("main")
+    office.services.back_up.run("office", initiator="test")
+    for name in ("office-sogo-2026-11-20T02:50:00Z", "stranger"):
+        archives.create_from_command(name, ["echo"], path="export")
+    listed = Call(office.configuration)("repository", "list", "main").stdout.splitlines()
+    assert [line.split(maxsplit=1)[1].strip() for line in listed[2:]] == [
+        "kept export",
+        "none of ours",
+    ]
+
+
 def test_info_says_size_and_encryption(call: Call) -> None:
     info = json.loads(call("repository", "info", "main", "--json").stdout)
     assert (info["name"], info["encryption"]) == ("main", "repokey-blake2")
