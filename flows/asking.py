@@ -1,5 +1,6 @@
 """What the forms of all restores beyond messages have in common, and what they lead to."""
 
+from abc import abstractmethod
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -60,9 +61,9 @@ class Asked(BaseModel):
     )
 
     @property
+    @abstractmethod
     def wanted(self) -> OperationRequest:
         """What is asked for, in the domain's words."""
-        raise NotImplementedError
 
     @property
     def deed(self) -> str:
