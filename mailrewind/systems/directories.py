@@ -68,6 +68,12 @@ def names_in(directory: int) -> list[str]:
         return [entry.name for entry in entries]
 
 
+def files_in(directory: int) -> list[str]:
+    """Return the names of the regular files in a directory: nothing else is a message."""
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+
+
 def messages_named_in(directory: int) -> dict[str, str]:
     """Map the base name of each message in a directory to its file name.
 
@@ -105,7 +111,7 @@ def _listed(directory: int, look: Callable[[str], T]) -> dict[str, T]:
         began = time.time_ns()
         before = os.stat(directory).st_mtime_ns
         is_complete = True
-        for name in names_in(directory):
+        for name in files_in(directory):
             if name.startswith("."):
                 continue
             base = base_of(name)

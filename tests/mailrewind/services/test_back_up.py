@@ -299,3 +299,14 @@ def test_index_catches_up_with_points_it_missed(quick):
 
     reports = [quick.services.back_up.report(point) for point in (first, second)]
     assert [report.index.messages for report in reports] == [1, 1]
+
+
+def test_what_lies_among_the_messages_and_is_no_file_is_in_no_backups_way(office):
+    among = office.add().parent
+    (among / "1700000000.stray").mkdir()
+    (among / "1700000001.link:2,S").symlink_to("/etc/hostname")
+    os.mkfifo(among / "1700000002.pipe:2,S")
+
+    report = office.services.back_up.run("office", initiator="test")
+
+    assert (report.index.messages, report.late) == (1, 0)
