@@ -571,8 +571,8 @@ class OtherInstallation(RestoreError):
     """What was archived belongs to another installation than the living one."""
 
     default_advice = (
-        "Check the repository of this system; if it is the right one, say so with the choice"
-        " from_another."
+        "Check the repository of this system; if it is the right one, say so with --from-another,"
+        " *From another mailcow* in the form."
     )
 
 

@@ -10,13 +10,12 @@ Choices:
         takes the plan's id and the system's name.
 """
 
-import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, tzinfo
 
 from mailrewind.errors import ChoiceNeeded, KeyDoesNotFit, MailboxNotFound, NothingToUndo
@@ -30,13 +29,13 @@ from mailrewind.model.operations import (
     OperationRequest,
     Outcome,
 )
-from mailrewind.model.points import RestorePoint
 from mailrewind.model.reports import Finding
 from mailrewind.model.restores import Added
 from mailrewind.model.words import count, size
 from mailrewind.ports import DeletedMailbox, Garbage, Report, State, Swapping
 from mailrewind.services.connected import Connect, ConnectedSystem
 from mailrewind.services.contents import contents
+from mailrewind.services.deleted_work import Source, Work, changes, facts, shortfall, warnings
 from mailrewind.services.mailbox_states import (
     bring_along,
     extract_state,
@@ -50,42 +49,7 @@ logger = logging.getLogger(__name__)
 
 _GARBAGE = "garbage"
 _POINT = "restore point"
-_TOLD = 20
 _HEAD_BYTES = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where the mail comes from.
-
-    Attributes:
-        then: All messages, as those of the mailbox.
-        candidate: Name of the deleted mailbox; "" for a restore point.
-        point: The restore point; None for a deleted mailbox.
-        owner: Whose mail it seems to be, where that is somebody else; else "".
-    """
-
-    then: tuple[Message, ...]
-    candidate: str = ""
-    point: RestorePoint | None = None
-    owner: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What is to be done, found out anew for plan and execution alike.
-
-    Attributes:
-        source: Where the mail comes from.
-        exists: Whether there is the mailbox.
-        living: What it holds now.
-        missing: What of the source no folder of it holds.
-    """
-
-    source: _Source
-    exists: bool
-    living: tuple[Message, ...]
-    missing: tuple[Message, ...]
 
 
 class RestoreDeleted:
@@ -136,13 +100,12 @@ class RestoreDeleted:
         except _Undecided as undecided:
             return self._list(request, undecided.found)
         work = self._work(source, connected, request)
-        changes = [*_changes(work, request.target)]
         return Draft(
             point=source.point.name if source.point else "",
             moment=source.point.taken_at if source.point else None,
-            changes=tuple(changes),
-            facts=_facts(work),
-            findings=tuple(_warnings(work, request.target)),
+            changes=tuple(changes(work, request.target)),
+            facts=facts(work),
+            findings=tuple(warnings(work, request.target)),
             is_destructive=bool(work.missing) and bool(work.living or source.owner),
         )
 
@@ -173,7 +136,7 @@ class RestoreDeleted:
         now = connected.mail.messages(request.target)
         return replace(
             outcome,
-            failed=(*outcome.failed, *_shortfall(source.then, now)),
+            failed=(*outcome.failed, *shortfall(source.then, now)),
             findings=(*outcome.findings, *quota_findings(connected, request.target, now)),
         )
 
@@ -203,7 +166,7 @@ class RestoreDeleted:
             findings=tuple(told_along(along)),
         )
 
-    def _source(self, connected: ConnectedSystem, request: OperationRequest) -> _Source:
+    def _source(self, connected: ConnectedSystem, request: OperationRequest) -> Source:
         chosen = request.chosen("source", _GARBAGE)
         if chosen == _POINT:
             return self._archived(connected, request)
@@ -213,9 +176,9 @@ class RestoreDeleted:
             )
         name, owner = self._chosen(connected, request)
         then = tuple(self._garbage.messages(name, request.target))
-        return _Source(then, candidate=name, owner=owner)
+        return Source(then, candidate=name, owner=owner)
 
-    def _archived(self, connected: ConnectedSystem, request: OperationRequest) -> _Source:
+    def _archived(self, connected: ConnectedSystem, request: OperationRequest) -> Source:
         """Return what a point holds; the latest is the last one that has the mailbox at all."""
         now, zone = self._clock(), self._zone
         point = resolve(connected, self._state, request.at, now=now, zone=zone)
@@ -227,7 +190,7 @@ class RestoreDeleted:
         for one in points:
             with suppress(MailboxNotFound):
                 then = connected.catalog.messages(request.target, one.taken_at)
-                return _Source(tuple(entry.message for entry in then), point=one)
+                return Source(tuple(entry.message for entry in then), point=one)
         raise MailboxNotFound(f"no restore point of {connected.name} holds {request.target}")
 
     def _chosen(self, connected: ConnectedSystem, request: OperationRequest) -> tuple[str, str]:
@@ -285,9 +248,7 @@ class RestoreDeleted:
             points=[moment for moment in known if recorded and moment <= recorded],
         )
 
-    def _work(
-        self, source: _Source, connected: ConnectedSystem, request: OperationRequest
-    ) -> _Work:
+    def _work(self, source: Source, connected: ConnectedSystem, request: OperationRequest) -> Work:
         exists = self._garbage.knows(request.target)
         if not exists and not request.is_chosen("create"):
             raise MailboxNotFound(
@@ -307,7 +268,7 @@ class RestoreDeleted:
                 there[message.guid] -= 1
             else:
                 missing.append(message)
-        return _Work(source, exists, living, tuple(missing))
+        return Work(source, exists, living, tuple(missing))
 
     def _list(
         self, request: OperationRequest, found: Sequence[tuple[DeletedMailbox, Whose]]
@@ -329,7 +290,7 @@ class RestoreDeleted:
             findings=(Finding(request.target, _CHOOSE), *told),
         )
 
-    def _deliver(self, connected: ConnectedSystem, work: _Work, mailbox: str) -> Outcome:
+    def _deliver(self, connected: ConnectedSystem, work: Work, mailbox: str) -> Outcome:
         """Add what is missing to a mailbox that has mail; nothing that is there is touched."""
         findings = connected.mail.deliver(
             mailbox, self._deliveries(connected, work), over_quota=True
@@ -341,7 +302,7 @@ class RestoreDeleted:
             undo=json.dumps({"added": added}),
         )
 
-    def _deliveries(self, connected: ConnectedSystem, work: _Work) -> Iterator[Delivery]:
+    def _deliveries(self, connected: ConnectedSystem, work: Work) -> Iterator[Delivery]:
         by_path = {message.path: message for message in work.missing}
         for path, content in self._contents(connected, work.source, list(by_path.values())):
             if objection := connected.mail.objection(content[:_HEAD_BYTES]):
@@ -349,7 +310,7 @@ class RestoreDeleted:
             yield Delivery(by_path[path], content)
 
     def _contents(
-        self, connected: ConnectedSystem, source: _Source, messages: Sequence[Message]
+        self, connected: ConnectedSystem, source: Source, messages: Sequence[Message]
     ) -> Iterator[tuple[str, bytes]]:
         if source.point is not None:
             archives = connected.archives_of(source.point)
@@ -361,7 +322,7 @@ class RestoreDeleted:
     def _put_in_place(
         self,
         connected: ConnectedSystem,
-        work: _Work,
+        work: Work,
         mailbox: str,
         copy_id: str,
         report: Report | None,
@@ -416,16 +377,6 @@ class _Undecided(ChoiceNeeded):
 
 
 _CHOOSE = "none of these is certain to be meant: plan again with the name of the one that is"
-_PASSWORD = (
-    "is created with a password that nobody knows: set one in mailcow's own pages afterwards"
-)
-
-
-def _warnings(work: _Work, mailbox: str) -> Iterable[Finding]:
-    if not work.exists:
-        yield Finding(mailbox, _PASSWORD)
-    if work.source.owner:
-        yield Finding(work.source.candidate, f"is the mail of {work.source.owner}")
 
 
 def _asked(address: str, found: Sequence[tuple[DeletedMailbox, Whose]]) -> str:
@@ -439,30 +390,3 @@ def _described(one: DeletedMailbox, zone: tzinfo) -> str:
         f"deleted {at:%Y-%m-%d %H:%M:%S %Z}, {count(one.messages, 'message')} with "
         f"{size(one.size_bytes)}"
     )
-
-
-def _changes(work: _Work, mailbox: str) -> Iterable[Change]:
-    if not work.exists:
-        yield Change(Effect.ADD, mailbox, "the mailbox itself")
-    for folder, number in sorted(Counter(one.folder for one in work.missing).items()):
-        yield Change(Effect.ADD, folder, "", number)
-    if work.living:
-        yield Change(Effect.KEEP, mailbox, "in the mailbox now", len(work.living))
-
-
-def _facts(work: _Work) -> str:
-    lines = sorted(f"{one.folder}\0{one.guid}" for one in work.missing)
-    text = "\n".join(lines).encode(errors="replace")
-    return json.dumps(
-        {
-            "candidate": work.source.candidate,
-            "exists": work.exists,
-            "missing": hashlib.blake2b(text, digest_size=16).hexdigest(),
-        }
-    )
-
-
-def _shortfall(then: Sequence[Message], now: Sequence[Message]) -> list[Finding]:
-    wanted, found = (Counter(message.guid for message in some) for some in (then, now))
-    folders = {message.guid: message.folder for message in then}
-    return [Finding(f"{folders[guid]} {guid}", "is not there") for guid in (wanted - found)][:_TOLD]
