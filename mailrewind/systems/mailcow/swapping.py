@@ -80,8 +80,8 @@ class MailcowSwapping:
             if name in wanted:
                 found.add(name)
                 self._check_key(path)
-            else:  # an earlier archive's name, or place, of a message that a later one has
-                path.unlink()
+            else:  # an earlier archive's name, or place, of a message that a later one has; or none
+                _remove(path)
         if missing := wanted - found:
             raise ArchivePathMissing(
                 f"{len(missing)} of {len(wanted)} messages of {mailbox} are not in the restore "
@@ -283,7 +283,7 @@ def _keep_what_is_no_mail(living: Path, copy: Path) -> None:
             if _is_mail(entry):
                 continue
             if place == copy:
-                shutil.rmtree(entry) if _is_directory(entry) else entry.unlink()
+                _remove(entry)
                 continue
             _copy(entry, copy / entry.name)
 
@@ -293,6 +293,13 @@ def _is_mail(entry: Path) -> bool:
         return entry.name in _OF_THE_MAIL or entry.name.startswith(".")
     is_dovecots = entry.name.startswith(("dovecot-uid", "dovecot-keywords", "dovecot-acl"))
     return entry.name in _OF_THE_MAIL or is_dovecots or entry.name.startswith("dovecot.index")
+
+
+def _remove(entry: Path) -> None:
+    if _is_directory(entry):
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
 
 
 def _is_directory(entry: Path) -> bool:

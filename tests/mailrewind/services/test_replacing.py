@@ -473,3 +473,18 @@ def test_what_was_to_be_kept_is_not_forgotten_when_it_is_run_again_after_half_of
     office.undo(half)
     office.carry_out(office.plan("replace", mailbox, at=point, newer="keep"))
     assert len(office.seen(mailbox)["INBOX"]) == 24
+
+
+def test_what_lies_among_the_messages_and_is_none_is_left_out(office: MailcowOffice) -> None:
+    mailbox = "stray@example.org"
+    office.stack.add_mailbox(mailbox)
+    office.stack.deliver(mailbox, "INBOX", [message("one"), message("two")])
+    before = office.seen(mailbox)
+    among = office.stack.maildir(mailbox) / "cur"
+    (among / "1700000000.stray" / "inner").mkdir(parents=True)
+    (among / "1700000001.link:2,S").symlink_to("/etc/hostname")
+    point = office.back_up()
+    office.stack.deliver(mailbox, "INBOX", [message("later")])
+    office.carry_out(office.plan("replace", mailbox, at=point))
+    assert office.seen(mailbox) == before
+    assert {place.is_file() and not place.is_symlink() for place in among.iterdir()} <= {True}
