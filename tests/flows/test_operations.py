@@ -85,7 +85,7 @@ def test_plan_is_refused_without_the_typed_name_carried_out_with_it_and_undone(
 
     assert undo_restore(UndoRequest(restore_id=done, reason="no")) == done
     assert notices(board) == ["choir", "party"]
-    assert "| Taken back | 2 notices as before |" in page(prefect_server, f"restore-{done}")
+    assert "| Taken back | notices as before: 2 |" in page(prefect_server, f"restore-{done}")
 
 
 def test_what_destroys_nothing_is_restored_at_once(board: NoticeBoard) -> None:
