@@ -100,7 +100,9 @@ class MailcowDatabase:
             keeps=returning.keeps_credentials,
             disables=returning.disables_returning,
         )
-        everything = Change(Effect.REPLACE, "database", "every other row becomes as it was then")
+        everything = Change(
+            Effect.REPLACE, "database", "what is not named here becomes as it was then"
+        )
         return Examination(
             schema=(then.schema, now.schema),
             installation=(then.guid, now.guid),

@@ -138,7 +138,7 @@ def test_the_plan_names_each_account_and_no_secret(cow, attacked):
         Change(Effect.LOSE, "aliases", "exist now, and did not then", 1),
         Change(Effect.KEEP, "disabled state of domain spam.example", "as now, not as then"),
         Change(Effect.KEEP, "keys to the programming interface", "as now, not as then"),
-        Change(Effect.REPLACE, "database", "every other row becomes as it was then"),
+        Change(Effect.REPLACE, "database", "what is not named here becomes as it was then"),
         *(
             Change(Effect.STOP, name, "started again when the database is in place")
             for name in STOPPED
