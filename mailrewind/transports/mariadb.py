@@ -170,7 +170,8 @@ def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except (pymysql.Error, OSError) as error:
-        raise _told(error, where) from error
+        # Not "from error": what the server says quotes values, and a log shows the whole chain.
+        raise _told(error, where) from None
 
 
 def _told(error: Exception, where: str) -> MailSystemError:

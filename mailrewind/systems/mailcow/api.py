@@ -96,13 +96,15 @@ def _asked(
 
 def _plain(settings: Mapping[str, str]) -> http.client.HTTPConnection:
     host = _reached(settings.get("HTTP_BIND", ""))
-    return http.client.HTTPConnection(host, int(settings.get("HTTP_PORT") or 80), timeout=_SECONDS)
+    return http.client.HTTPConnection(
+        host, _port(settings.get("HTTP_PORT") or "80"), timeout=_SECONDS
+    )
 
 
 def _encrypted(settings: Mapping[str, str]) -> http.client.HTTPConnection:
     """Connect to where mailcow listens on this host, and check the certificate for its name."""
     host, name = _reached(settings.get("HTTPS_BIND", "")), settings.get("MAILCOW_HOSTNAME", "")
-    port = int(settings.get("HTTPS_PORT") or 443)
+    port = _port(settings.get("HTTPS_PORT") or "443")
     raw = socket.create_connection((host, port), timeout=_SECONDS)
     connection = http.client.HTTPConnection(name, port, timeout=_SECONDS)
     connection.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=name)
@@ -111,6 +113,11 @@ def _encrypted(settings: Mapping[str, str]) -> http.client.HTTPConnection:
 
 def _reached(bind: str) -> str:
     return _LOOPBACK if bind in _ANYWHERE else bind
+
+
+def _port(text: str) -> int:
+    """Read a port, which compose lets have an address before it."""
+    return int(text.rpartition(":")[2])
 
 
 def _is(result: Any, kind: str) -> bool:

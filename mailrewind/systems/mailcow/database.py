@@ -271,7 +271,8 @@ def _private(path: Path) -> Iterator[BinaryIO]:
     """Write a new file that only its owner may read; it has its name once it is wholly on disk."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for directory in (path.parent.parent, path.parent):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, 0o600)

@@ -147,7 +147,10 @@ def _user(name: str) -> str:
 
 
 def _pour(project: Project, name: str, password: str, pieces: Iterable[bytes]) -> Completed:
-    argv = [program(project, _NAMES), "--batch", CHARACTERS, LARGEST_ROW, f"--user={name}", name]
+    # In any other mode the client carries out commands of its own that it finds in the dump, even
+    # ones for a shell.
+    options = ["--batch", "--binary-mode", CHARACTERS, LARGEST_ROW, f"--user={name}"]
+    argv = [program(project, _NAMES), *options, name]
     # The standard input is the dump's, so the password of this one load goes another way.
     with project.stream(
         SERVICE, argv, user="mysql", environment={"MYSQL_PWD": password}, stdin=pieces

@@ -12,6 +12,7 @@ import pytest
 from mailrewind.errors import (
     ConfirmationMissing,
     DumpDamaged,
+    MailServerFailed,
     MailSystemError,
     NoSpace,
     NothingToUndo,
@@ -303,6 +304,13 @@ def test_a_dump_can_do_nothing_outside_of_what_it_is_loaded_into(cow, attacked):
     with pytest.raises(DumpDamaged):
         cow.database.load("harm", [harmful])
     assert cow.rows("alias") == before
+
+
+def test_a_dump_carries_no_command_for_the_client(cow, attacked):
+    text = cow.dump(f"{attacked[0]}-sql")
+    with pytest.raises(MailServerFailed):
+        cow.database.load("harm", [b"\\! touch /tmp/harm\n" + text])
+    assert cow.stack.run("mysql", "ls", "/tmp/harm")[0] != 0
 
 
 def arguments_of(program, word):
