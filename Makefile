@@ -19,7 +19,7 @@ test: ## run the whole test suite; a skipped test fails it
 	@tools/setup test
 	@tools/docker engine >/dev/null
 	@.venv/bin/python -m tests.stacks.mailcow images # no test has the time to wait for them
-	@.venv/bin/python -m pytest -n 2 --dist loadfile -p tools.no_skips $$PYTEST_ARGS
+	@.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -p tools.no_skips $$PYTEST_ARGS
 
 check: ## format, lint, types, layers, lock file
 	@tools/setup check

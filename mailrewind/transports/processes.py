@@ -37,6 +37,7 @@ GRACE_SECONDS = 15.0
 _DYING_SECONDS = 5.0
 _TICK_SECONDS = 0.5  # an exception sent to a thread is only seen between two system calls
 _CHUNK_BYTES = 65536
+_ENV = "/usr/bin/env"  # by its path: whoever has an odd PATH has it all the same
 _KEPT_LINES = 1000
 
 # A list of what may pass, not of what may not: secrets have names that nobody can foresee.
@@ -152,7 +153,7 @@ def tied_to_parent(argv: Sequence[str], *, path: str | None = None) -> list[str]
         raise FileNotFoundError(f"no program {argv[0]} to run")
     setpriv = shutil.which("setpriv")
     # In both the "--" stands: a parser on the way may swallow the first one that it meets.
-    tie = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else ["env", "--"]
+    tie = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else [_ENV, "--"]
     return [*tie, program, *argv[1:]]
 
 
