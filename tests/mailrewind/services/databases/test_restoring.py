@@ -358,7 +358,8 @@ def test_a_database_that_restarts_while_a_dump_is_loaded_is_as_it_was(cow, attac
     assert running(cow) == ran
     assert [text.split("\0")[1:] for text in seen] == [
         [
-            *("--batch", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"),
+            *("--batch", "--binary-mode"),
+            *("--default-character-set=utf8mb4", "--max-allowed-packet=1G"),
             *("--user=mailrewind_restarted", "mailrewind_restarted", ""),
         ]
     ]
