@@ -221,13 +221,7 @@ class SqlState:
 
     def restore_reports(self, *, limit: int = 20) -> Sequence[RestoreReport]:
         """Return the newest restore reports of all systems, newest first."""
-        with self._database.read() as connection:
-            documents = connection.execute(
-                select(restore_report.c.document)
-                .order_by(restore_report.c.started_at.desc(), restore_report.c.id.desc())
-                .limit(limit)
-            ).scalars()
-            return [read_restore_report(document) for document in documents]
+        return [read_restore_report(document) for document in self._newest(restore_report, limit)]
 
     def save_operation_plan(self, plan_: OperationPlan) -> None:
         """Keep a plan under its id."""
@@ -277,13 +271,9 @@ class SqlState:
 
     def operation_reports(self, *, limit: int = 20) -> Sequence[OperationReport]:
         """Return the newest reports of all systems, newest first."""
-        with self._database.read() as connection:
-            documents = connection.execute(
-                select(operation_report.c.document)
-                .order_by(operation_report.c.started_at.desc(), operation_report.c.id.desc())
-                .limit(limit)
-            ).scalars()
-            return [read_operation_report(document) for document in documents]
+        return [
+            read_operation_report(document) for document in self._newest(operation_report, limit)
+        ]
 
     def lease(
         self, system: str, mailbox: str, holder: str, *, wait: timedelta = timedelta(0)
@@ -354,6 +344,13 @@ class SqlState:
                 delete(table).where(*[table.c[name] == value for name, value in key.items()])
             )
             connection.execute(insert(table).values(**key, **columns))
+
+    def _newest(self, table: Table, limit: int) -> Sequence[str]:
+        """Return the documents of what began last, newest first."""
+        with self._database.read() as connection:
+            newest_first = (table.c.started_at.desc(), table.c.id.desc())
+            wanted = select(table.c.document).order_by(*newest_first).limit(limit)
+            return connection.execute(wanted).scalars().all()
 
     def _document(self, table: Table, key: str) -> str | None:
         if not key.isascii():  # no id of ours, and perhaps nothing that a database takes
